@@ -1,0 +1,68 @@
+# Everything a fresh machine needs beyond Python 3.11 or 3.12, make and a package index is installed here.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+UV_VERSION := 0.13.8
+BOOTSTRAP := build/bootstrap
+UV := $(BOOTSTRAP)/bin/uv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	if command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; \
+	then command -v $$p; break; fi; done)
+RUN := .venv/bin
+# uv reads its own variables only: an index that pip was told of on this machine is handed to it, and kept nowhere.
+INDEX = $${PIP_INDEX_URL:-$$($(BOOTSTRAP)/bin/python -m pip config get global.index-url 2>/dev/null || true)}
+UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; then export UV_DEFAULT_INDEX="$$index"; fi; $(UV)
+
+# A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
+BESIDE := --numprocesses 2 --dist loadfile
+
+.PHONY: help demo up down test test-fast lint bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: .venv/ready ## set everything up and run the main job (CORPUS=docs, KEEP=1 leaves the stack up)
+	@$(RUN)/python -m containers.embedded demo --corpus $(or $(CORPUS),docs)
+
+up: .venv/ready ## start the stack in the background: Airflow, MLflow, S3, the demo site
+	@$(RUN)/python -m containers.embedded up
+
+down: .venv/ready ## stop what `make up` started
+	@$(RUN)/python -m containers.embedded down
+
+test: .venv/ready lint ## set everything up and run all tests
+	$(RUN)/python -m pytest $(BESIDE) tests/unit tests/integration
+	$(RUN)/python -m pytest tests/e2e
+
+test-fast: .venv/ready lint ## what fails most often, in about two minutes
+	$(RUN)/python -m pytest $(BESIDE) tests/unit -m "not slow"
+
+lint: .venv/ready ## format, lint and type checks
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+
+bench: .venv/ready ## measure; prints a table and writes build/bench/*.json
+	$(RUN)/python -m tests.benchmarks
+
+lock: $(UV) ## compile requirements.txt anew from pyproject.toml
+	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
+		pyproject.toml --output-file requirements.txt
+
+clean: ## stop the stack, remove the environment and everything that was built
+	@test ! -x $(RUN)/python || $(RUN)/python -m containers.embedded down
+	rm -rf .venv build
+
+$(UV):
+	@if [ -z "$(PYTHON)" ]; then echo "Nightshift needs Python 3.11 or 3.12 on PATH, or: make PYTHON=/path/to/python" >&2; exit 2; fi
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v in ((3, 11), (3, 12)) else \
+		"Nightshift needs Python 3.11 or 3.12; $(PYTHON) is %d.%d" % v)'
+	$(PYTHON) -m venv $(BOOTSTRAP)
+	$(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/ready: requirements.txt pyproject.toml | $(UV)
+	@test -x .venv/bin/python || $(UV) venv --quiet --python $(BOOTSTRAP)/bin/python .venv
+	@echo "installing into .venv (about 1.3 GB)"
+	@$(UV_RUN) pip sync --quiet --python .venv/bin/python --require-hashes requirements.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --offline --no-deps --no-build-isolation --editable .
+	@touch $@
