@@ -1,0 +1,1 @@
+"""The steps of the chain: plain Python, never imports Airflow or Kubernetes."""

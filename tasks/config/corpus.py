@@ -1,0 +1,245 @@
+"""One corpus: every key of the YAML, its type, its default and what it means."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from tasks.config.cron import check_cron, last_tick
+from tasks.config.gates import Gates
+from tasks.filters.base import FILTERS
+from tasks.models.base import RECIPES
+from tasks.section import Bytes, Choice, ChoiceOf, Duration, Section
+from tasks.sources.base import SOURCES
+from tasks.splits.base import STRATEGIES, Ratios
+
+
+class Schedule(Section):
+    """When the nightly ingest runs. The partition is the local day at which ``cron`` fires."""
+
+    cron: str = Field("0 0 * * *", description="cron in local time; midnight keeps partitions one a day")
+    timezone: str = Field("UTC", description="whose local time, as in Europe/Berlin")
+    start: date = Field(date(2026, 1, 1), description="first day a backfill may name")
+    delay: Duration = Field("0s", description="added to each tick of cron; the run must start on the tick's own day")  # type: ignore[assignment]
+    retrain: str = Field("on_data", description="on_data, manual, or a cron")
+    patience: Duration = Field("2h", description="how long a retraining waits for the days being ingested")  # type: ignore[assignment]
+
+    @field_validator("cron")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        return check_cron(value)
+
+    @field_validator("retrain")
+    @classmethod
+    def _is_known_or_cron(cls, value: str) -> str:
+        return value if value in ("on_data", "manual") else check_cron(value)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+            raise ValueError("not a time zone: expected a name as in UTC or Europe/Berlin") from error
+        return value
+
+    @model_validator(mode="after")
+    def _starts_on_its_own_day(self) -> Self:
+        """A live crawl records its own day: one that starts after midnight is refused, night after night."""
+        left = timedelta(days=1) - (tick := last_tick(self.cron))
+        if self.delay >= left:
+            raise ValueError(
+                f"cron {self.cron!r} last fires {_clock(tick)} after midnight, and with delay {_clock(self.delay)} its "
+                f"run starts when its day is over: expected a delay under {_clock(left)}, or an earlier cron"
+            )
+        return self
+
+
+def _clock(span: timedelta) -> str:
+    minutes, seconds = divmod(int(span.total_seconds()), 60)
+    return f"{minutes // 60}h{minutes % 60:02}m" + (f"{seconds:02}s" if seconds else "")
+
+
+class SourceSection(Section):
+    """``live`` brings today; ``history`` brings past days to a backfill."""
+
+    live: Annotated[Choice, ChoiceOf(SOURCES)] | None = Field(None, description="what the nightly run reads")
+    history: Annotated[Choice, ChoiceOf(SOURCES)] | None = Field(
+        None, description="what a backfill of past days reads; no backfill without it"
+    )
+
+    @model_validator(mode="after")
+    def _one_at_least(self) -> Self:
+        if self.live is None and self.history is None:
+            raise ValueError("give source.live, source.history, or both")
+        return self
+
+
+class Strip(Section):
+    """Text removed from every document before filters and training, e.g. what gives a label away."""
+
+    pattern: str = Field(description="a regular expression")
+    replacement: str = Field("", description="what stands in its place; \\1 is the pattern's first group")
+    ignore_case: bool = Field(False, description="whether A is a")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+        return value
+
+
+class LabelRule(Section):
+    """A label read off the URL: the first rule whose pattern is found in it wins.
+
+    The label is ``label``, or what the pattern's group named ``label`` matched.
+    """
+
+    pattern: str = Field(description="a regular expression that is searched for in the URL")
+    label: str | None = Field(None, description="the label, unless the pattern has a group (?P<label>…)")
+
+    @model_validator(mode="after")
+    def _names_a_label(self) -> Self:
+        try:
+            groups = re.compile(self.pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is not a regular expression: {error}") from error
+        if (self.label is None) == ("label" not in groups):
+            raise ValueError("give either `label`, or a group (?P<label>...) in the pattern")
+        return self
+
+
+class Near(Section):
+    """Near-duplicates by MinHash over word n-grams."""
+
+    threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two are one")
+    permutations: int = Field(128, ge=16, le=1024, description="more estimate the similarity better, and cost more")
+    ngram: int = Field(5, ge=1, le=20, description="so many words in a row are compared")
+
+
+class Dedup(Section):
+    """Duplicates within a partition; the first in (timestamp, url) order stays."""
+
+    exact: bool = Field(True, description="equal texts, letter for letter")
+    near: Near | None = Field(None, description="near-equal texts; kept by default")
+
+
+class Clean(Section):
+    """From raw bytes to documents."""
+
+    extraction: Literal["fast", "accurate"] = Field(
+        "fast", description="how the main text of a page is found: fast is resiliparse, accurate is trafilatura"
+    )
+    normalise: Literal["NFC", "NFKC"] | None = Field("NFC", description="Unicode normalisation form")
+    labels: tuple[LabelRule, ...] = Field((), description="how a crawled page's URL gives its label")
+    strip: tuple[Strip, ...] = Field((), description="what is cut out of every text")
+    filters: tuple[Annotated[Choice, ChoiceOf(FILTERS)], ...] = Field(
+        (), description="in this order; the first that drops a document gives the reason"
+    )
+    dedup: Dedup = Dedup()
+    shards: int = Field(4, ge=1, le=1000, description="at most so many parallel tasks")
+    document_timeout: Duration = Field("10s", description="a page that takes more processor time is rejected")  # type: ignore[assignment]
+    document_bytes: Bytes = Field("10MB", gt=0, le=1 << 30, description="a page larger than this is rejected")  # type: ignore[assignment]
+    document_memory: Bytes = Field("1GiB", ge=1 << 26, description="a page that takes more to parse is rejected")  # type: ignore[assignment]
+
+
+class Split(Section):
+    """How documents are divided; ``hash`` and ``group`` never move a document between splits."""
+
+    strategy: Annotated[Choice, ChoiceOf(STRATEGIES)] = Field(
+        "hash", validate_default=True, description="what decides where a document goes"
+    )
+    ratios: Ratios = Ratios(train=0.8, validation=0.1, test=0.1)
+    seed: int = Field(0, description="another number divides otherwise")
+
+    @field_validator("ratios")
+    @classmethod
+    def _sum(cls, value: Ratios) -> Ratios:
+        shares = (value.train, value.validation, value.test)
+        if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(f"ratios {shares} must be at least 0 and sum to 1")
+        return value
+
+
+class Upload(Section):
+    """Publication of a partition."""
+
+    verify: bool = Field(True, description="read every file back before the pointer moves")
+
+
+class Train(Section):
+    """Which model, on how many workers."""
+
+    recipe: Annotated[Choice, ChoiceOf(RECIPES)] = Field(description="the model family")
+    label: str = Field("label", description="the column to predict: label, language or group")
+    shards: int = Field(2, ge=1, le=1000, description="so many parts are fitted side by side")
+    seed: int = Field(0, description="of all that is drawn by chance")
+    history: int | None = Field(None, ge=1, description="only the latest so many partitions; all by default")
+    merge_tolerance: float = Field(
+        0.01, ge=0, le=1, description="macro-F1 a merged model may lack to its best part before the part replaces it"
+    )
+    near: Near | None = Field(Near(), description="near-duplicates across partitions and splits; null keeps them")
+    slices: tuple[Literal["language", "group", "length"], ...] = Field(
+        ("language",), description="by what metrics are broken down"
+    )
+
+
+class Promote(Section):
+    """What happens to a candidate that passed its gate."""
+
+    approval: bool = Field(False, description="wait for a person in the Airflow UI before promotion")
+    approval_timeout: Duration = Field("3d", description="nobody answered for so long: the run fails")  # type: ignore[assignment]
+
+
+class Backup(Section):
+    """Copies of champions in a second store."""
+
+    keep: int = Field(7, ge=1, description="so many newest backups stay")
+
+
+class Resources(Section):
+    """What one task of the kubernetes runtime asks for, and how long any task may take."""
+
+    cpu: str = Field("1", description="as Kubernetes writes it")
+    memory: str = Field("2Gi", description="as Kubernetes writes it")
+    gpus: int = Field(0, ge=0, description="whole ones")
+    timeout: Duration = Field("2h", description="a task that takes longer fails")  # type: ignore[assignment]
+    retries: int = Field(3, ge=0, le=20, description="of a task that failed for want of network, store or memory")
+    pool: str = Field("default_pool", description="the Airflow pool whose slots the tasks take")
+
+
+class Notification(Section):
+    """Whom to tell of a failed run, by a JSON POST."""
+
+    webhook: str = Field(description="a URL; keep the secret in it in the environment: ${NAME}")
+    on: tuple[Literal["failure", "success", "promotion"], ...] = Field(("failure",), description="which events")
+
+
+class Corpus(Section):
+    """One YAML file in ``dags/corpora/``."""
+
+    corpus: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="the file's stem")
+    description: str = Field("", description="shown in the web UI")
+    owner: str = Field("nightshift", description="shown in the web UI")
+    team: str | None = Field(None, description="a tag to find the corpus by")
+    runtime: Literal["local", "kubernetes"] = Field(
+        "local", description="where steps run: as processes of the Airflow worker, or as pods"
+    )
+    source: SourceSection
+    schedule: Schedule | None = Field(None, description="no nightly run without it")
+    clean: Clean = Clean()
+    split: Split = Field(default_factory=Split)
+    upload: Upload = Upload()
+    gates: Gates = Gates()
+    train: Train
+    promote: Promote = Promote()
+    backup: Backup = Backup()
+    resources: Resources = Resources()
+    notifications: tuple[Notification, ...] = Field((), description="whom to tell")

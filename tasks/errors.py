@@ -1,0 +1,39 @@
+"""Errors that cross process and pod boundaries as exit codes.
+
+A step that raises one of these ends its process with ``exit_code``; an operator turns the code back
+into the same exception, so that a retry policy decides alike in every runtime.
+"""
+
+
+class NightshiftError(Exception):
+    """Anything that went wrong in a step; worth a retry unless a subclass says otherwise."""
+
+    exit_code = 1
+
+
+class BadInput(NightshiftError):
+    """Configuration or input is wrong: the same call fails again. The message says what to change."""
+
+    exit_code = 2
+
+
+class GateFailed(NightshiftError):
+    """A gate found data or a model that must not go on."""
+
+    exit_code = 3
+
+
+class Quarantined(GateFailed):
+    """What a step was to read is quarantined by a failed gate."""
+
+
+class StoreError(NightshiftError):
+    """The object store did not answer, or answered with an error: worth a retry."""
+
+
+class NotFound(StoreError):
+    """No object under that key."""
+
+
+class Corrupt(NightshiftError):
+    """Stored bytes do not have the size or checksum that their manifest gives."""
