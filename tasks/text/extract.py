@@ -1,0 +1,41 @@
+"""The main content of a page: what a reader came for, without menus, banners and footers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """Title and main text of a page; both may be empty."""
+
+    title: str
+    text: str
+
+
+def fast(html: str) -> Extracted:
+    """One DOM, one walk (resiliparse): hundreds of pages a second, keeps more than it must."""
+    from resiliparse.extract.html2text import extract_plain_text
+    from resiliparse.parse.html import HTMLTree
+
+    tree = HTMLTree.parse(html)
+    return Extracted(tree.title or "", extract_plain_text(tree, main_content=True))
+
+
+def accurate(html: str) -> Extracted:
+    """Several passes that weigh each block (trafilatura): a tenth of the speed, cleaner articles."""
+    import trafilatura
+
+    # It reports every page without an article as an error; a page without text is a reject here.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
+    tree = trafilatura.load_html(html)
+    if tree is None:
+        return Extracted("", "")
+    title = " ".join((tree.findtext(".//title") or "").split())
+    return Extracted(title, trafilatura.extract(tree, include_comments=False) or "")
+
+
+MODES: dict[str, Callable[[str], Extracted]] = {"fast": fast, "accurate": accurate}
+"""``clean.extraction`` to the function that does it."""
