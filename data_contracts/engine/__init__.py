@@ -1,0 +1,1 @@
+"""Runs a suite: frames, Great Expectations, the readable failure, Data Docs, quarantine."""

@@ -1,0 +1,140 @@
+"""Before promotion: is the candidate good, and no worse than the champion? Judged on validation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Literal
+
+from data_contracts.base import SUITES, Contract, Subject, Table, current
+from tasks.config.gates import ModelGate
+from tasks.step import Context
+from tasks.training.runs import model_folder, report_folder
+from tasks.work import Read
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OVERALL: tuple[Literal["accuracy", "macro_f1"], ...] = ("accuracy", "macro_f1")
+
+
+class Model:
+    """The report's validation metrics, overall and per class, beside the champion's on the same rows."""
+
+    version = 2
+    compared = None
+
+    def reads(self, context: Context, name: str) -> list[Read]:
+        corpus = context.corpus.corpus
+        return [
+            current(context, model_folder(corpus, name), f"merge --corpus {corpus} --snapshot …"),
+            current(context, report_folder(corpus, name), f"evaluate --corpus {corpus} --snapshot …"),
+        ]
+
+    def config(self, context: Context) -> Any:
+        return context.corpus.gates.model.model_dump(mode="json")
+
+    def build(self, subject: Subject) -> Contract:
+        from great_expectations import expectations as gxe
+
+        gate = subject.context.corpus.gates.model
+        details = subject.reads[1].manifest.details
+        ours, champion = details["metrics"]["validation"], details.get("champion")
+        theirs = champion["metrics"]["validation"] if champion else None
+        unfair = _unfair(gate, champion, ours["rows"]) if champion else None
+        if unfair:
+            theirs = None
+        contract = Contract(metrics=_overall(ours, theirs))
+        numbers = contract.measured()
+        _expect_overall(gate, numbers, classes=len(ours["per_class"]))
+        classes = _classes(gate, ours, theirs)
+        table = contract.table("classes", [classes], key="label")
+        table.expect(
+            "f1_there",
+            gxe.ExpectColumnValuesToNotBeNull(column="f1"),
+            "A class's F1 is not a number: training diverged. Train again; if it stays, it is a fault of the recipe.",
+        )
+        if champion is None or theirs is None:
+            contract.skip("comparison with the champion", unfair or "there is no champion yet")
+            return contract
+        _expect_no_worse(gate, numbers, table, champion["version"])
+        few = classes["label"][classes["f1_below_champion"].isna()]
+        if len(few):
+            contract.skip(
+                "classes",
+                f"new, or of fewer than {gate.class_from} rows (gates.model.class_from): {', '.join(few)}",
+            )
+        return contract
+
+
+def _unfair(gate: ModelGate, champion: dict[str, Any], rows: int) -> str | None:
+    """Why the champion's numbers on these rows say nothing, or None."""
+    seen = (champion.get("trained_on") or {}).get("validation", 0)
+    if not rows or seen / rows <= gate.max_champion_overlap:
+        return None
+    return (
+        f"champion {champion['version']} was trained on {seen} of the {rows} rows that judge it, which flatters it "
+        "(gates.model.max_champion_overlap)"
+    )
+
+
+def _overall(ours: dict[str, Any], theirs: dict[str, Any] | None) -> dict[str, float]:
+    metrics: dict[str, float] = {name: _number(ours[name]) for name in OVERALL}
+    # A class that was never rightly said: when at most one was, the model may as well be a constant.
+    metrics["classes_recognised"] = float(sum(_number(each["recall"]) > 0 for each in ours["per_class"].values()))
+    if theirs is not None:
+        metrics |= {f"{name}_below_champion": _number(theirs[name]) - metrics[name] for name in OVERALL}
+    return metrics
+
+
+def _expect_overall(gate: ModelGate, numbers: Table, *, classes: int) -> None:
+    for name in OVERALL:
+        numbers.bound(
+            name,
+            least=gate.floors.get(name, 0.0),
+            most=1.0,
+            says=f"Below the floor (gates.model.floors.{name}), or not a number: then training diverged. Look at the "
+            "report's confusions and at the labels of the newest partitions.",
+        )
+    numbers.bound(
+        "classes_recognised",
+        least=min(2, classes),
+        says="It says the same whatever it reads. Are the labels right, is there text left after clean.strip?",
+    )
+
+
+def _classes(gate: ModelGate, ours: dict[str, Any], theirs: dict[str, Any] | None) -> pd.DataFrame:
+    """A row a class; ``f1_below_champion`` is null where the two are not to be compared."""
+    import pandas as pd
+
+    rows = []
+    for label, scores in sorted(ours["per_class"].items()):
+        f1, before, below = _number(scores["f1"]), (theirs["per_class"].get(label) if theirs else None), math.nan
+        if before is not None and scores["support"] >= gate.class_from:
+            below = _number(before["f1"]) - f1
+        rows.append({"label": label, "rows": scores["support"], "f1": f1, "f1_below_champion": below})
+    return pd.DataFrame(rows, columns=["label", "rows", "f1", "f1_below_champion"])
+
+
+def _expect_no_worse(gate: ModelGate, numbers: Table, classes: Table, version: int) -> None:
+    from great_expectations import expectations as gxe
+
+    for name in OVERALL:
+        numbers.bound(
+            f"{name}_below_champion",
+            most=gate.tolerance,
+            says=f"Worse than champion {version} on the same rows by more than gates.model.tolerance. The champion "
+            "stays. What changed in the data since its snapshot? The report compares the two.",
+        )
+    classes.expect(
+        "class_below_champion",
+        gxe.ExpectColumnValuesToBeBetween(column="f1_below_champion", max_value=gate.class_tolerance),
+        f"Classes lose more F1 to champion {version} than gates.model.class_tolerance allows, though the whole may be "
+        "fine. The champion stays. Did these labels' documents change or go?",
+    )
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+SUITES.register("model")(Model())
