@@ -1,0 +1,1 @@
+"""How all published partitions become one snapshot: what stays, in which split, in which order."""

@@ -1,0 +1,1 @@
+"""How documents are split: one strategy a file, chosen by name under ``split.strategy``."""
