@@ -1,0 +1,131 @@
+"""``nightshift merge``: unite the part models into a candidate, or fall back to the best part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from tasks.command import step_command
+from tasks.errors import BadInput
+from tasks.step import Context, Shard, Step, StepResult
+from tasks.train import sharded
+from tasks.training import Training, load_model, store_model
+from tasks.training.work import claim, open_training
+from tasks.work import Read, read
+
+STEP = Step("merge", 1, ("pyarrow",))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One shard's model and what its evaluation says of it."""
+
+    shard: Shard
+    model: Read
+    report: Read
+
+    @property
+    def name(self) -> str:
+        return f"part {self.shard}"
+
+    @property
+    def rows(self) -> int:
+        return int(self.model.manifest.counts["rows"])
+
+    @property
+    def validation(self) -> dict[str, Any]:
+        return dict(self.report.manifest.details["metrics"]["validation"])
+
+
+def merge(context: Context, training: Training) -> StepResult:
+    """The union of the parts, files of role ``model`` under ``models/<corpus>/<run>/``.
+
+    A union whose macro-F1 on validation lies more than ``train.merge_tolerance`` under the best part's
+    is refused: that part becomes the candidate. ``counts["chosen"]`` says which (``union`` or
+    ``part i/n``), ``details["validation"]`` has the numbers of all.
+
+    Raises:
+        BadInput: a part or its evaluation is missing or outdated, or every part is empty.
+    """
+    every = [_part(context, training, shard) for shard in training.shards]
+    work = claim(context, training, STEP, training.model(), [r for part in every for r in (part.model, part.report)])
+    if done := work.done():
+        return done
+    parts = [part for part in every if part.rows]
+    if not parts:
+        raise BadInput(
+            f"every part of run {training.run} ({training.corpus.corpus}) is empty: the train split of snapshot "
+            f"{training.snapshot_id} has no labelled rows"
+        )
+    validation = {part.name: _headline(part.validation) for part in parts}
+    models = [load_model(context, part.model.manifest)[1] for part in parts]
+    chosen, model, message = parts[0].name, models[0], "one part has rows: it is the candidate as it is"
+    if len(parts) > 1:
+        total = sum(part.rows for part in parts)
+        union = sharded(training).merge(models, [part.rows / total for part in parts])
+        validation["union"] = _headline(_validate(context, training, union))
+        chosen, message = _choose(validation, training.corpus.train.merge_tolerance)
+        model = dict(zip(validation, [*models, union], strict=True))[chosen]
+        context.log.info("chosen", model=chosen, reason=message)
+    files, details = store_model(context, training, training.model(), model)
+    counts = {
+        "chosen": chosen,
+        "parts": len(parts),
+        "empty_parts": len(every) - len(parts),
+        "rows": sum(part.rows for part in parts),
+        **training.recipe.facts(model),
+    }
+    details |= {
+        "chosen": chosen,
+        "reason": message,
+        "validation": validation,
+        "tolerance": training.corpus.train.merge_tolerance,
+        "snapshot": {"id": training.snapshot_id, "digest": training.snapshot.digest()},
+    }
+    return work.commit(files, counts=counts, details=details, message=message)
+
+
+def _part(context: Context, training: Training, shard: Shard) -> Part:
+    snapshot = training.snapshot_id
+    model = read(context, training.model(shard), f"train --snapshot {snapshot} --shard {shard}")
+    again = f"evaluate --snapshot {snapshot} --part {shard}"
+    report = read(context, training.report(shard), again)
+    if model.manifest.digest() not in {source.digest for source in report.manifest.inputs}:
+        raise BadInput(
+            f"the evaluation of part {shard} of run {training.run} ({training.corpus.corpus}) is about an older model: "
+            f"run `nightshift {again}` again"
+        )
+    return Part(shard, model, report)
+
+
+def _validate(context: Context, training: Training, model: Any) -> dict[str, Any]:
+    from tasks.training.scoring import score
+
+    scores, _ = score(context, training, "validation", {"union": (training.recipe, model)})
+    return scores["union"].metrics()
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, float]:
+    return {name: metrics[name] for name in ("accuracy", "macro_f1")}
+
+
+def _choose(validation: dict[str, dict[str, float]], tolerance: float) -> tuple[str, str]:
+    """The union, unless it lies more than ``tolerance`` of macro-F1 under the best part; and why."""
+    union = validation["union"]["macro_f1"]
+    best = max((name for name in validation if name != "union"), key=lambda name: validation[name]["macro_f1"])
+    highest = validation[best]["macro_f1"]
+    if union < highest - tolerance:
+        return best, (
+            f"the union's macro-F1 {union:.4f} lies more than train.merge_tolerance ({tolerance}) under {best}'s "
+            f"{highest:.4f}: {best} is the candidate"
+        )
+    return "union", f"the union's macro-F1 is {union:.4f}, the best part's ({best}) {highest:.4f}"
+
+
+@step_command("merge", partition=False)
+@click.option("--snapshot", required=True, help="Snapshot id, or its manifest's URL.")
+def command(context: Context, snapshot: str) -> StepResult:
+    """Unite the part models into the candidate; a union worse than its best part gives way to that part."""
+    return merge(context, open_training(context, snapshot))

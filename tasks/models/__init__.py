@@ -1,0 +1,1 @@
+"""Model families: one recipe a file, chosen by name under ``train.recipe``."""

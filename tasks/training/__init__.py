@@ -1,0 +1,15 @@
+"""What the steps of a training share: its id, its folders, its rows, its models, its metrics."""
+
+from tasks.training.models import load_model, store_model
+from tasks.training.runs import Training, features_folder, model_folder, recipe_code, report_folder, run_id
+
+__all__ = [
+    "Training",
+    "features_folder",
+    "load_model",
+    "model_folder",
+    "recipe_code",
+    "report_folder",
+    "run_id",
+    "store_model",
+]

@@ -1,0 +1,69 @@
+"""Models on the store: saved by their recipe, described by a manifest, loaded from it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import BadInput, Corrupt
+from tasks.models.base import RECIPES, Recipe
+from tasks.training.runs import recipe_code
+
+if TYPE_CHECKING:
+    from tasks.catalog import FileEntry, Manifest
+    from tasks.step import Context
+    from tasks.training.runs import Training
+
+ROLE = "model"
+
+
+def store_model(
+    context: Context, training: Training, folder: str, model: Any
+) -> tuple[list[FileEntry], dict[str, Any]]:
+    """Store a model's files under ``folder``; returns them and what ``load_model`` needs in ``details``."""
+    recipe = training.recipe
+    choice = training.corpus.train.recipe
+    entries, names = [], {}
+    with tempfile.TemporaryDirectory(prefix="nightshift-model-") as scratch:
+        recipe.save(model, Path(scratch))
+        for path in sorted(p for p in Path(scratch).rglob("*") if p.is_file()):
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            entries.append(context.catalog.add_file(folder, ROLE, path, sha256))
+            names[path.relative_to(scratch).as_posix()] = sha256
+    details = {
+        "recipe": choice.name,
+        "code": recipe_code(choice.name),
+        "params": choice.params.model_dump(mode="json"),
+        "seed": training.corpus.train.seed,
+        "labels": recipe.labels(model),
+        "files": names,
+    }
+    return entries, details
+
+
+def load_model(context: Context, manifest: Manifest) -> tuple[Recipe, Any]:
+    """The recipe and the model that a manifest describes, whatever the corpus YAML says today.
+
+    Raises:
+        BadInput: the manifest is not a model's, or its recipe no longer exists or takes those parameters.
+        Corrupt: a file is not the committed one, or holds foreign types.
+    """
+    details = manifest.details
+    if not manifest.of_role(ROLE) or "recipe" not in details:
+        raise BadInput(f"{manifest.corpus} {manifest.partition} ({manifest.step}) holds no model")
+    kind = RECIPES.get(details["recipe"])
+    try:
+        recipe = kind(kind.Params.model_validate(details["params"]), details["seed"])
+    except ValueError as error:
+        raise BadInput(f"recipe {details['recipe']} no longer takes the parameters of this model: {error}") from error
+    files = {entry.sha256: entry for entry in manifest.of_role(ROLE)}
+    with tempfile.TemporaryDirectory(prefix="nightshift-model-") as scratch:
+        for name, sha256 in details["files"].items():
+            target = (Path(scratch) / name).resolve()
+            if sha256 not in files or not target.is_relative_to(Path(scratch).resolve()):
+                raise Corrupt(f"the manifest of {manifest.corpus} {manifest.partition} names a file it lacks: {name}")
+            context.catalog.fetch(files[sha256], target)
+        return recipe, recipe.load(Path(scratch))

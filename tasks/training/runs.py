@@ -1,0 +1,93 @@
+"""Which training a snapshot and a configuration make, and where on the store its work lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from tasks.models.base import RECIPES, Recipe
+from tasks.section import digest_of
+from tasks.step import Shard
+
+if TYPE_CHECKING:
+    from tasks.catalog import Manifest
+    from tasks.config import Corpus
+
+
+def recipe_code(name: str) -> dict[str, Any]:
+    """Declared version of a recipe and the installed versions of the libraries that shape its models."""
+    recipe = RECIPES.get(name)
+    return {"recipe": name, "version": recipe.version, "libraries": {n: version(n) for n in recipe.libraries}}
+
+
+def run_id(corpus: Corpus, snapshot: Manifest) -> str:
+    """The id of the training that ``corpus`` makes of a snapshot: equal data, parameters and code, equal id."""
+    value = {
+        "snapshot": snapshot.digest(),
+        "train": corpus.train.model_dump(mode="json"),
+        "recipe": recipe_code(corpus.train.recipe.name),
+    }
+    return digest_of(value)[:16]
+
+
+def features_folder(corpus: str, run: str, shard: Shard | None = None) -> str:
+    """Where ``combine`` writes, or ``prepare`` for one shard."""
+    return f"features/{corpus}/{run}" + (f"/shards/{shard.folder}" if shard else "")
+
+
+def model_folder(corpus: str, run: str, part: Shard | None = None) -> str:
+    """Where ``merge`` writes the candidate, or ``train`` one part."""
+    return f"models/{corpus}/{run}" + (f"/parts/{part.folder}" if part else "")
+
+
+def report_folder(corpus: str, run: str, part: Shard | None = None) -> str:
+    """Where ``evaluate`` writes about the candidate, or about one part."""
+    return f"reports/{corpus}/{run}" + (f"/parts/{part.folder}" if part else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One run: a corpus's configuration applied to one snapshot."""
+
+    corpus: Corpus
+    snapshot: Manifest
+    run: str
+
+    @classmethod
+    def of(cls, corpus: Corpus, snapshot: Manifest) -> Training:
+        """The training that ``corpus`` makes of ``snapshot``."""
+        return cls(corpus, snapshot, run_id(corpus, snapshot))
+
+    @property
+    def snapshot_id(self) -> str:
+        """The snapshot's id, as ``--snapshot`` takes it."""
+        return self.snapshot.partition
+
+    @property
+    def shards(self) -> tuple[Shard, ...]:
+        """The shards of the train split, one a mapped task."""
+        return tuple(Shard(i, self.corpus.train.shards) for i in range(self.corpus.train.shards))
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe with the parameters and the seed of the YAML."""
+        choice = self.corpus.train.recipe
+        return RECIPES.get(choice.name)(choice.params, self.corpus.train.seed)
+
+    @property
+    def config(self) -> str:
+        """Digest of the configuration that shapes the run."""
+        return self.corpus.train.digest()
+
+    def features(self, shard: Shard | None = None) -> str:
+        """Folder of the features, or of one shard's counts."""
+        return features_folder(self.corpus.corpus, self.run, shard)
+
+    def model(self, part: Shard | None = None) -> str:
+        """Folder of the candidate, or of one part."""
+        return model_folder(self.corpus.corpus, self.run, part)
+
+    def report(self, part: Shard | None = None) -> str:
+        """Folder of the candidate's report, or of one part's."""
+        return report_folder(self.corpus.corpus, self.run, part)
