@@ -1,0 +1,158 @@
+"""What the DAG files share: the corpora there are, and a task of the chain for one of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from airflow.sdk import Asset, get_parsing_context
+
+from plugins.notify import WebhookNotifier
+from plugins.operators.gate import GateOperator
+from plugins.operators.step import StepOperator
+from plugins.retry import retry_arguments
+from plugins.runtime.base import RUNTIMES, unsupported
+from tasks.cli import COMMANDS
+from tasks.config import Corpus, load_corpora, load_corpus
+from tasks.config.corpus import Schedule
+from tasks.errors import BadInput
+
+SNAPSHOT = "{{ ti.xcom_pull(task_ids='snapshot') }}"
+"""The snapshot's manifest URL, as every step of a training is handed it."""
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One corpus as the DAG files see it."""
+
+    corpus: Corpus
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.corpus.corpus
+
+    @property
+    def schedule(self) -> Schedule:
+        """The corpus' schedule, or the defaults of one that has none."""
+        return self.corpus.schedule or Schedule()
+
+    @cached_property
+    def dataset(self) -> Asset:
+        """The published partitions; its events carry the day as their partition key."""
+        return Asset(name=f"dataset_{self.name}", uri=f"nightshift://dataset/{self.name}", group="nightshift")
+
+    @cached_property
+    def model(self) -> Asset:
+        """The champion."""
+        return Asset(name=f"model_{self.name}", uri=f"nightshift://model/{self.name}", group="nightshift")
+
+    def dag_arguments(self, kind: str, doc_md: str) -> dict[str, Any]:
+        """Keyword arguments that every DAG of this corpus is made with."""
+        return {
+            "dag_id": f"{kind}_{self.name}",
+            "description": self.corpus.description or f"{kind} of the corpus {self.name}",
+            "doc_md": f"{doc_md}\n\nCorpus file: `{self.path}`",
+            "start_date": datetime.combine(
+                self.schedule.start, datetime.min.time(), tzinfo=ZoneInfo(self.schedule.timezone)
+            ),
+            "catchup": False,
+            "tags": ["nightshift", kind, self.name, *([self.corpus.team] if self.corpus.team else [])],
+            "default_args": self.task_arguments,
+            "on_success_callback": self.notifiers("success") or None,
+        }
+
+    @cached_property
+    def task_arguments(self) -> dict[str, Any]:
+        """Keyword arguments that every task of this corpus is made with."""
+        resources = self.corpus.resources
+        return {
+            "owner": self.corpus.owner,
+            "retries": resources.retries,
+            **retry_arguments(),
+            "execution_timeout": resources.timeout,
+            "pool": resources.pool,
+            "on_failure_callback": self.notifiers("failure") or None,
+        }
+
+    def notifiers(self, event: str) -> list[WebhookNotifier]:
+        """Who wants to know of ``failure``, ``success`` or ``promotion``."""
+        return [
+            WebhookNotifier(webhook=n.webhook, event=event, corpus=self.name)
+            for n in self.corpus.notifications
+            if event in n.on
+        ]
+
+    def step(self, step: str, *, task_id: str | None = None, **arguments: Any) -> StepOperator:
+        """The task ``step`` of this corpus; ``arguments`` are those of ``StepOperator``."""
+        return StepOperator(**self._step_arguments(step, task_id), **arguments)
+
+    def mapped(self, step: str, *, task_id: str | None = None, **arguments: Any) -> Any:
+        """As ``step``, to be expanded over ``shard``."""
+        label = "{{ task.shard.rpartition('#')[2] }}"
+        return StepOperator.partial(**self._step_arguments(step, task_id), map_index_template=label, **arguments)
+
+    def gate(self, stage: str, **options: str) -> GateOperator:
+        """The task ``gate_<stage>`` of this corpus."""
+        return GateOperator(
+            task_id=f"gate_{stage}",
+            expectation_suite_name=stage,
+            corpus=str(self.path),
+            options=options,
+            runtime=self.corpus.runtime,
+            doc_md=f"{COMMANDS['gate']}\n\nSuite: `data_contracts/{stage}.py`. When it fails, see docs/gates.md.",
+        )
+
+    def _step_arguments(self, step: str, task_id: str | None) -> dict[str, Any]:
+        return {
+            "task_id": task_id or step,
+            "step": step,
+            "corpus": str(self.path),
+            "runtime": self.corpus.runtime,
+            "doc_md": f"{COMMANDS[step]}\n\nBy hand: `nightshift {step} --help`.",
+        }
+
+
+def chains(*kinds: str) -> Iterator[Chain]:
+    """Every corpus whose YAML is right, for a DAG file that makes ``<kind>_<corpus>`` DAGs.
+
+    When Airflow reads the file to run one task, only that task's corpus is read.
+    """
+    folder, wanted = corpora_folder(), get_parsing_context().dag_id
+    for kind in kinds:
+        if wanted and wanted.startswith(f"{kind}_"):
+            path = folder / f"{wanted.removeprefix(f'{kind}_')}.yaml"
+            yield Chain(load_corpus(path, os.environ), path)
+            return
+    good, _ = load_corpora(folder, os.environ)
+    for name, corpus in good.items():
+        if corpus.runtime in RUNTIMES:
+            yield Chain(corpus, folder / f"{name}.yaml")
+
+
+def require_right_corpora() -> None:
+    """Refuse corpora that no DAG is made of.
+
+    Raises:
+        BadInput: one line for each fault of each file.
+    """
+    good, bad = load_corpora(corpora_folder(), os.environ)
+    faults = list(bad.values())
+    faults += [
+        f"{corpora_folder() / name}.yaml: {unsupported(corpus.runtime)}"
+        for name, corpus in good.items()
+        if corpus.runtime not in RUNTIMES
+    ]
+    if faults:
+        raise BadInput("corpora without DAGs until their files are mended:\n" + "\n".join(faults))
+
+
+def corpora_folder() -> Path:
+    """``$NIGHTSHIFT_CORPORA``, or ``corpora`` beside this file."""
+    return Path(os.environ.get("NIGHTSHIFT_CORPORA") or Path(__file__).with_name("corpora")).absolute()

@@ -1,0 +1,109 @@
+"""``retrain_<corpus>``: from the published partitions to a promoted, backed-up champion. An Airflow DAG file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.sdk import DAG, CronTriggerTimetable, FixedKeyMapper, PartitionedAssetTimetable, TaskGroup
+from factory import SNAPSHOT, Chain, chains
+
+from plugins.operators.snapshot import QuietSensor, SnapshotOperator
+
+DOC = """
+Trains on all published partitions; the candidate becomes champion if its gate finds it good enough.
+
+`snapshot -> prepare (a task a shard) -> combine -> gate features -> train (a task a shard) -> evaluate parts -> merge
+-> evaluate -> gate model -> [approve] -> promote -> backup`
+
+* **It starts by itself** as the corpus' `schedule.retrain` says ({schedule}), and from the trigger form at any time.
+* **It first waits** until no ingest run is queued or running, so that a backfill of thirty days ends in one training.
+* **A snapshot that was trained on before is not trained on again**: `snapshot` says so and the rest is skipped.
+* **A candidate that its gate rejects** is quarantined and the champion stays. `release_{corpus}` lets it pass;
+  `rollback_{corpus}` makes an earlier version champion again.
+"""
+
+
+def retrain(chain: Chain) -> DAG:
+    """The DAG of one corpus."""
+    corpus, trained_on = chain.corpus, {"snapshot": SNAPSHOT}
+    shards = [f"{index}/{corpus.train.shards}" for index in range(corpus.train.shards)]
+    with DAG(
+        **chain.dag_arguments("retrain", DOC.format(corpus=chain.name, schedule=chain.schedule.retrain)),
+        schedule=_schedule(chain),
+        # Two trainings of the same snapshot would do the work twice; the second one waits and finds it done.
+        max_active_runs=1,
+    ) as dag:
+        with TaskGroup("data", prefix_group_id=False):
+            wait = QuietSensor(
+                task_id="wait_for_ingest",
+                ingest_dag_id=f"ingest_{chain.name}",
+                patience=chain.schedule.patience,
+                doc_md="Waits until the days being ingested are published.",
+            )
+            snapshot = SnapshotOperator(
+                task_id="snapshot",
+                step="snapshot",
+                corpus=str(chain.path),
+                runtime=corpus.runtime,
+                doc_md="Resolves the partitions into the exact data of this training, or says it was trained on.",
+            )
+        with TaskGroup("features", prefix_group_id=False):
+            prepare = chain.mapped("prepare", options=trained_on).expand(shard=shards)
+            combine = chain.step("combine", options=trained_on)
+            gate_features = chain.gate("features", **trained_on)
+        with TaskGroup("training", prefix_group_id=False):
+            train = chain.mapped("train", options=trained_on).expand(shard=shards)
+            parts = chain.mapped("evaluate", task_id="evaluate_parts", options=trained_on, shard_option="part").expand(
+                shard=shards
+            )
+            merge = chain.step("merge", options=trained_on)
+            evaluate = chain.step("evaluate", options=trained_on)
+            gate_model = chain.gate("model", **trained_on)
+        with TaskGroup("release", prefix_group_id=False):
+            by, approval = _approval(chain)
+            promote = chain.step(
+                "promote",
+                options={**trained_on, "by": by},
+                outlets=[chain.model],
+                on_success_callback=chain.notifiers("promotion") or None,
+            )
+            backup = chain.step("backup")
+        wait >> snapshot >> prepare >> combine >> gate_features >> train >> parts >> merge >> evaluate >> gate_model
+        gate_model >> approval >> promote if approval else gate_model >> promote
+        promote >> backup
+    return dag
+
+
+def _schedule(chain: Chain) -> Any:
+    # A partitioned event triggers nothing in a DAG that is scheduled on the plain asset.
+    if chain.schedule.retrain == "on_data":
+        return PartitionedAssetTimetable(assets=chain.dataset, default_partition_mapper=FixedKeyMapper("dataset"))
+    if chain.schedule.retrain == "manual":
+        return None
+    return CronTriggerTimetable(chain.schedule.retrain, timezone=chain.schedule.timezone)
+
+
+def _approval(chain: Chain) -> tuple[str, ApprovalOperator | None]:
+    """Who promotes, for the audit record, and the task that asks a person first, if the corpus wants one."""
+    if not chain.corpus.promote.approval:
+        return "airflow:{{ dag_run.run_id }}", None
+    ask = ApprovalOperator(
+        task_id="approve",
+        subject=f"Promote the new model of {chain.name}?",
+        body=(
+            "It passed its gate. Report: `{{ ti.xcom_pull(task_ids='evaluate') }}`, "
+            "gate: `{{ ti.xcom_pull(task_ids='gate_model') }}`. Reject keeps the champion."
+        ),
+        # The wait for an answer is not work: it has a limit of its own, and asking again helps nobody.
+        execution_timeout=None,
+        response_timeout=chain.corpus.promote.approval_timeout,
+        retries=0,
+        retry_policy=None,
+        doc_md="Waits for a person: *Required actions* in the menu.",
+    )
+    return "{{ ti.xcom_pull(task_ids='approve')['responded_by_user']['name'] }}", ask
+
+
+for each in chains("retrain"):
+    globals()[f"retrain_{each.name}"] = retrain(each)

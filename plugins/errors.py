@@ -1,0 +1,45 @@
+"""From a step's exit code back to the exception that ended it: both runtimes let a retry policy decide alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.errors import BadInput, Corrupt, GateFailed, NightshiftError, NotFound, Quarantined, StoreError
+
+
+class StepKilled(NightshiftError):
+    """The step's process was killed from outside (out of memory, an operator, a lost node): worth a retry."""
+
+
+_BY_NAME: dict[str, type[NightshiftError]] = {
+    error.__name__: error
+    for error in (NightshiftError, BadInput, GateFailed, Quarantined, StoreError, NotFound, Corrupt)
+}
+_BY_CODE: dict[int, type[NightshiftError]] = {
+    error.exit_code: error for error in (NightshiftError, BadInput, GateFailed)
+}
+
+
+def error_of(
+    exit_code: int, payload: Mapping[str, Any] | None, last_lines: Sequence[str], *, step: str
+) -> NightshiftError:
+    """The exception of a step that ended with a non-zero ``exit_code``.
+
+    The exit code decides the family; the type named in ``payload["error"]`` (the step's last line of
+    output) only refines it, so that a garbled line can never turn a failed gate into a retry.
+    ``last_lines`` of standard error stand in for the message of a step that died without one.
+    """
+    given: Mapping[str, Any] = (payload or {}).get("error") or {}
+    if exit_code < 0 or exit_code > 128:
+        signal = -exit_code if exit_code < 0 else exit_code - 128
+        return StepKilled(f"{step} was killed by signal {signal}. {_tail(last_lines)}")
+    family = _BY_CODE.get(exit_code, NightshiftError)
+    refined = _BY_NAME.get(str(given.get("type")), family)
+    chosen = refined if refined.exit_code == family.exit_code else family
+    message = given.get("message") or f"{step} ended with exit code {exit_code}. {_tail(last_lines)}"
+    return chosen(str(message))
+
+
+def _tail(lines: Sequence[str]) -> str:
+    return "Its last words: " + " | ".join(lines[-5:]) if lines else "It said nothing."

@@ -1,0 +1,1 @@
+"""Thin operators: each runs one ``nightshift`` command where the corpus' runtime says."""
