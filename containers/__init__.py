@@ -1,0 +1,1 @@
+"""Where Nightshift runs: the embedded stack, images and manifests."""

@@ -1,0 +1,1 @@
+"""The stack without containers: S3, MLflow, Airflow and a site to crawl, as processes of this machine."""

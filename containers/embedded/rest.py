@@ -1,0 +1,134 @@
+"""Airflow's REST API, as far as the stack and its tests need it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import urllib3
+
+from tasks.errors import NightshiftError
+
+PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+PATIENCE = 60.0
+"""Seconds."""
+
+
+class NotThere(NightshiftError):
+    """Airflow has nothing under that path."""
+
+
+class Busy(NightshiftError):
+    """Airflow did not answer, or failed at it: it may do better in a moment."""
+
+
+class Rest:
+    """A client of the Airflow at ``url``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._http = urllib3.PoolManager(timeout=30, retries=False)
+        self._token: str | None = None
+
+    def healthy(self) -> bool:
+        """Whether every component has reported itself healthy."""
+        try:
+            health = self._http.request("GET", f"{self.url}/api/v2/monitor/health", timeout=3).json()
+        except (urllib3.exceptions.HTTPError, ValueError):
+            return False
+        return all((health.get(part) or {}).get("status") == "healthy" for part in PARTS)
+
+    def call(self, method: str, path: str, body: object | None = None) -> Any:
+        """One call under ``/api/v2``; returns the JSON that came back.
+
+        A question is asked again for ``PATIENCE`` seconds while the server is too busy to answer: on SQLite it
+        is, now and then. Nothing else is sent twice.
+
+        Raises:
+            NotThere: Airflow knows nothing of the kind.
+            NightshiftError: Airflow does not answer, or answers with an error; its text is in the message.
+        """
+        end = time.monotonic() + (PATIENCE if method == "GET" else 0)
+        while True:
+            try:
+                return self._once(method, path, body)
+            except Busy:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(1)
+
+    def _once(self, method: str, path: str, body: object | None) -> Any:
+        try:
+            response = self._http.request(
+                method, f"{self.url}/api/v2/{path}", json=body, headers={"Authorization": f"Bearer {self._bearer()}"}
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Busy(f"Airflow at {self.url} does not answer: {error}") from error
+        if response.status >= 400:
+            kind = {404: NotThere}.get(response.status, Busy if response.status >= 500 else NightshiftError)
+            raise kind(f"{method} {path}: {response.status} {response.data.decode()[:1000]}")
+        return response.json() if response.data else None
+
+    def wait_for_dag(self, dag: str, deadline: float = 120.0) -> None:
+        """Block until Airflow has read a DAG.
+
+        Raises:
+            NightshiftError: it was not there in time; with the import errors that there are.
+        """
+        end = time.monotonic() + deadline
+        while True:
+            found = self.call("GET", f"dags?dag_id_pattern={quote(dag)}&limit=100")["dags"]
+            if any(each["dag_id"] == dag for each in found):
+                return
+            if time.monotonic() > end:
+                errors = [each["stack_trace"] for each in self.call("GET", "importErrors")["import_errors"]]
+                raise NightshiftError(f"Airflow has no DAG {dag}: {errors or 'and no import error'}")
+            time.sleep(0.5)
+
+    def unpause(self, dag: str) -> None:
+        """Let a DAG's runs start."""
+        self.call("PATCH", f"dags/{dag}?update_mask=is_paused", {"is_paused": False})
+
+    def trigger(self, dag: str, *, partition: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
+        """Start a run; returns its id."""
+        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        if partition is not None:
+            body["partition_key"] = partition
+        return str(self.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
+
+    def runs(self, dag: str) -> list[dict[str, Any]]:
+        """Runs of a DAG, newest first."""
+        return list(self.call("GET", f"dags/{dag}/dagRuns?order_by=-run_after&limit=100")["dag_runs"])
+
+    def run(self, dag: str, run: str) -> dict[str, Any]:
+        """One run."""
+        return dict(self.call("GET", f"dags/{dag}/dagRuns/{quote(run, safe='')}"))
+
+    def tasks(self, dag: str, run: str) -> list[dict[str, Any]]:
+        """Task instances of a run, in the order in which they started."""
+        found = self.call("GET", f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances?limit=1000")
+        return sorted(found["task_instances"], key=lambda each: each["start_date"] or "~")
+
+    def result(self, dag: str, run: str, task: str, index: int = -1) -> Any:
+        """What a task left as its XCom, or None."""
+        path = (
+            f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/xcomEntries/return_value?map_index={index}"
+        )
+        try:
+            return self.call("GET", path)["value"]
+        except NotThere:
+            return None
+
+    def log(self, dag: str, run: str, task: str, attempt: int, index: int = -1) -> str:
+        """The log of one attempt of a task."""
+        path = f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/logs/{attempt}?map_index={index}"
+        content = self.call("GET", path)["content"]
+        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+
+    def _bearer(self) -> str:
+        if self._token is None:
+            # On loopback everyone is the administrator; the token is still asked for, as any client must.
+            self._token = str(self._http.request("GET", f"{self.url}/auth/token").json()["access_token"])
+        return self._token

@@ -1,0 +1,110 @@
+"""What a run of the chain came to, read from the store: nothing here is assumed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from tasks.backups.vault import Vault
+from tasks.catalog import Catalog
+from tasks.model_registry import Registry
+
+STAGES = ("raw", "clean", "splits", "features", "model")
+
+
+def summarise(catalog: Catalog, vault: Vault, corpus: str, partition: str) -> dict[str, Any]:
+    """The summary of a corpus after a partition: documents, gates, champion, backup, where things lie.
+
+    The backup counts as verified when it is read from the second store now, to its last byte.
+
+    Raises:
+        Corrupt: the champion or its backup is damaged; names what.
+    """
+    registry = Registry(catalog, corpus)
+    champion = registry.champion()
+    clean = catalog.current(f"clean/{corpus}/{partition}")
+    summary: dict[str, Any] = {
+        "corpus": corpus,
+        "partition": partition,
+        "documents": {
+            "in": clean.counts["documents"] if clean else 0,
+            "kept": clean.counts["kept"] if clean else 0,
+            "rejected": clean.counts["rejected"] if clean else {},
+            "unchanged": clean.counts["unchanged"] if clean else 0,
+        },
+        "gates": _gates(catalog, corpus, partition, champion.run if champion else None),
+        "champion": None,
+        "backup": {"verified": False},
+    }
+    if champion is not None:
+        registry.model(champion)
+        previous = registry.audits()[-1].metrics_before
+        summary["champion"] = {
+            "version": champion.version,
+            "run": champion.run,
+            "metrics": {split: _headline(values) for split, values in champion.metrics.items()},
+            "previous_metrics": {s: _headline(v) for s, v in previous.items()} if previous else None,
+            "model": catalog.url(champion.folder),
+        }
+        report = catalog.at(champion.report, champion.report_digest)
+        summary["report"] = [catalog.store.url_of(entry.key) for entry in report.of_role("report")]
+        summary["backup"] = _backup(vault, registry, champion.version)
+    return summary
+
+
+def _backup(vault: Vault, registry: Registry, version: int) -> dict[str, Any]:
+    backed = registry.backed(version)
+    backup = vault.backup(vault.catalog.folder(backed.url)) if backed else None
+    if backed is None or backup is None:
+        return {"verified": False}
+    vault.verify(backup)
+    return {**backed.model_dump(), "verified": backed.verified}
+
+
+def show(console: Console, summary: dict[str, Any]) -> None:
+    """Print the summary for a person."""
+    documents, champion, backup = summary["documents"], summary["champion"], summary["backup"]
+    console.rule(f"{summary['corpus']} {summary['partition']}")
+    table = Table(box=None, show_header=False, padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(documents["rejected"].items(), key=_by_count))
+    table.add_row("documents", f"{documents['in']} in, {documents['kept']} kept, {documents['unchanged']} unchanged")
+    table.add_row("rejected", rejected or "none")
+    for stage, verdict in summary["gates"].items():
+        said = "passed" if verdict["passed"] else "FAILED"
+        table.add_row(f"gate {stage}", f"{said}, {verdict['expectations']} expectations, {verdict['skipped']} skipped")
+    if champion:
+        for split, metrics in champion["metrics"].items():
+            before = (champion["previous_metrics"] or {}).get(split)
+            was = f" (champion before: {before['accuracy']:.3f}, {before['macro_f1']:.3f})" if before else ""
+            table.add_row(split, f"accuracy {metrics['accuracy']:.3f}, macro-F1 {metrics['macro_f1']:.3f}{was}")
+        table.add_row("champion", f"version {champion['version']}: {champion['model']}")
+        table.add_row("report", "\n".join([*summary["report"], *filter(None, [summary.get("report_copy")])]))
+    else:
+        table.add_row("champion", "none was promoted")
+    if backup["verified"]:
+        table.add_row("backup", f"{backup['url']}: {backup['files']} files, {backup['bytes']:,} bytes, verified")
+    else:
+        table.add_row("backup", "not verified")
+    console.print(table)
+
+
+def _gates(catalog: Catalog, corpus: str, partition: str, run: str | None) -> dict[str, Any]:
+    found = {}
+    for stage in STAGES:
+        name = run if stage in ("features", "model") else partition
+        verdict = catalog.current(f"gates/{corpus}/{stage}/{name}") if name else None
+        if verdict is not None:
+            found[stage] = {"passed": verdict.details["passed"], **verdict.counts}
+    return found
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    return {name: metrics[name] for name in ("accuracy", "macro_f1", "rows")}
+
+
+def _by_count(item: tuple[str, int]) -> int:
+    return -item[1]
