@@ -1,0 +1,1 @@
+"""Real HTTP sites for tests, friendly and hostile."""
