@@ -37,3 +37,15 @@ class NotFound(StoreError):
 
 class Corrupt(NightshiftError):
     """Stored bytes do not have the size or checksum that their manifest gives."""
+
+
+class PeerLost(NightshiftError):
+    """A worker of a gang died, hung or never came: every worker ends, and the whole gang is started again."""
+
+    exit_code = 75
+
+
+class Preempted(NightshiftError):
+    """A gang was told to leave (SIGTERM: an eviction, a drained node) and did so after a checkpoint."""
+
+    exit_code = 77

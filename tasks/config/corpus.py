@@ -204,9 +204,27 @@ class Backup(Section):
     keep: int = Field(7, ge=1, description="so many newest backups stay")
 
 
-class Resources(Section):
-    """What one task of the kubernetes runtime asks for, and how long any task may take."""
+class Watchdogs(Section):
+    """After how long a gang's worker counts as lost; all its workers then end and start again."""
 
+    rendezvous: Duration = Field("5m", description="until every worker has come")  # type: ignore[assignment]
+    startup: Duration = Field("5m", description="from then until the first step")  # type: ignore[assignment]
+    step: Duration = Field("60s", description="from one step, evaluation or checkpoint to the next")  # type: ignore[assignment]
+
+
+class Checkpoints(Section):
+    """Where an interrupted training goes on; none of this changes its result."""
+
+    every: Duration = Field("60s", description="time between two checkpoints, written beside the training")  # type: ignore[assignment]
+    keep: int = Field(3, ge=1, description="so many newest ones stay on the store until the training ends")
+
+
+class Resources(Section):
+    """What one task asks for and how long it may take; nothing here changes a result."""
+
+    workers: int = Field(2, ge=1, le=1000, description="of a mirrored recipe: so many train one model in step")
+    checkpoints: Checkpoints = Checkpoints()
+    watchdogs: Watchdogs = Watchdogs()
     cpu: str = Field("1", description="as Kubernetes writes it")
     memory: str = Field("2Gi", description="as Kubernetes writes it")
     gpus: int = Field(0, ge=0, description="whole ones")

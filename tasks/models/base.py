@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tasks.registry import Registry
 from tasks.section import Section
 from tasks.step import Shard
 
 if TYPE_CHECKING:
+    import keras
     import numpy as np
     import pyarrow as pa
+    import tensorflow as tf
+
+    from tasks.models._fit import FitParams
 
 
 class Recipe(Protocol):
     """One model family: how to count features, score, save and load it.
 
     ``spread`` says how training uses several workers, and which protocol adds the fitting:
-    ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored`` trains one
-    model on all workers in step. Batches are Arrow tables with at least ``uid``, ``text`` and
+    ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored``
+    (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables with at least ``uid``, ``text`` and
     ``label`` (never null). Heavy libraries are imported inside the methods: the configuration
     imports every recipe that a YAML names.
     """
@@ -73,6 +78,56 @@ class ShardedRecipe(Recipe, Protocol):
 
     def merge(self, models: Sequence[Any], weights: Sequence[float]) -> Any:
         """One model of several parts; ``weights`` are |D_i| / |D| and sum to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of an encoded example: ``shape`` numbers, or a list of any length where it is None."""
+
+    dtype: Literal["int64", "float32"]
+    shape: tuple[int, ...] | None = ()
+
+
+class MirroredRecipe(Recipe, Protocol):
+    """A recipe whose workers train one network in step, each on its slice of every global batch.
+
+    The loop (``tasks.training.mirrored``) owns batches, gradients, schedules, checkpoints and early stopping;
+    the recipe says what an example is, what the network looks like and what an error costs. A network
+    must not hold statistics that drift apart between workers (BatchNormalization is refused), and no
+    randomness beyond Keras's own seed generators, whose state is checkpointed.
+    """
+
+    params: FitParams
+
+    def fields(self) -> Mapping[str, Field]:
+        """The columns of an encoded example, ``label`` (int64) among them where there is one."""
+
+    def encode(self, batches: Iterator[pa.Table], features: pa.Table) -> Iterator[Mapping[str, Sequence[Any]]]:
+        """Map: the rows of one shard as columns of ``fields``, a few hundred examples at a time.
+
+        A row whose label the features do not know is left out. The same whatever the sharding.
+        """
+
+    def network(self, features: pa.Table) -> keras.Model:
+        """The untrained network; called within the strategy's scope, after the seed was set."""
+
+    def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
+        """Encoded examples as arrays of equal length, padded and cut; what ``losses`` gets as ``batch``."""
+
+    def losses(self, network: keras.Model, batch: Mapping[str, tf.Tensor], training: bool) -> Mapping[str, tf.Tensor]:
+        """Run the network: ``loss`` and any metric (as ``accuracy``), each float32 of shape ``(examples,)``."""
+
+    def model(self, weights: Sequence[np.ndarray], features: pa.Table) -> Any:
+        """A trained network as the model that ``predict``, ``save`` and ``merge`` take.
+
+        ``weights`` are ``network(features).get_weights()`` after training.
+        """
+
+    def weights(self, model: Any) -> Sequence[np.ndarray]:
+        """The reverse of ``model``: what a warm start begins with."""
+
+    def merge(self, models: Sequence[Any], weights: Sequence[float]) -> Any:
+        """One model of several checkpoints of one training."""
 
 
 RECIPES: Registry[type[Recipe]] = Registry("tasks.models", kind="recipe")
