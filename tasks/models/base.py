@@ -25,9 +25,9 @@ class Recipe(Protocol):
 
     ``spread`` says how training uses several workers, and which protocol adds the fitting:
     ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored``
-    (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables with at least ``uid``, ``text`` and
-    ``label`` (never null). Heavy libraries are imported inside the methods: the configuration
-    imports every recipe that a YAML names.
+    (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables
+    with at least ``uid``, ``text`` and ``label`` (never null). Heavy libraries are imported inside the
+    methods: the configuration imports every recipe that a YAML names.
     """
 
     Params: ClassVar[type[Section]]
