@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import tempfile
+import threading
 import time
 
 import pyarrow as pa
@@ -42,6 +43,7 @@ class Child:
     def __init__(self, clean: Clean, nursery: Nursery) -> None:
         self._limit = clean.document_timeout.total_seconds()
         self._nursery = nursery
+        self._reaping = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed by `end`
         theirs_in, ours_out = os.pipe()
         ours_in, theirs_out = os.pipe()
@@ -90,11 +92,18 @@ class Child:
             raise Lost(row, "timeout", f"{self._limit:g} s", said)
         raise Lost(row, "crash", _meaning(code), said)
 
+    def kill(self) -> None:
+        """Kill the child; an ``exchange`` under way in another thread raises ``Lost``. Safe at any time."""
+        with self._reaping:
+            if self._pid is not None:
+                os.kill(self._pid, signal.SIGKILL)
+
     def end(self, *, kill: bool = True) -> int:
         """See the child dead and nothing of it left; returns its exit code."""
         code = 0
-        if self._pid is not None:
-            code, self._pid = self._nursery.wait(self._pid, kill=kill), None
+        with self._reaping:
+            if self._pid is not None:
+                code, self._pid = self._nursery.wait(self._pid, kill=kill), None
         for stream in (self._out, self._in, self._errors):
             with contextlib.suppress(OSError):  # bytes meant for a child that is dead
                 stream.close()

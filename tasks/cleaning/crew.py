@@ -40,8 +40,10 @@ class Crew:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         for refiner in self._refiners:
-            refiner.close()
+            refiner.stop()
         self._threads.shutdown(cancel_futures=True)
+        for refiner in self._refiners:
+            refiner.close()
         self._nursery.close()
 
     @property

@@ -47,9 +47,14 @@ class IsolatedRefiner:
             ]
         return pa.concat_batches(parts)
 
-    def close(self) -> None:
-        """End the child; a ``batch`` under way in another thread fails."""
+    def stop(self) -> None:
+        """Let a ``batch`` under way in another thread, and every later one, fail."""
         self._closed = True
+        if child := self._child:
+            child.kill()
+
+    def close(self) -> None:
+        """End the child. No ``batch`` may be under way: ``stop``, and wait for it."""
         self._end_child()
 
     def _unless_empty(self, raws: pa.RecordBatch) -> list[pa.RecordBatch]:

@@ -163,6 +163,12 @@ def test_no_child_outlives_the_crew(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(process.is_running() for process in ours)
 
 
+def test_a_crew_left_while_its_children_are_at_work_ends_quietly() -> None:
+    for _ in range(20):  # each time the threads are somewhere else in their exchange
+        with Crew(Clean(), workers=2, log=structlog.get_logger()) as crew:
+            next(crew.refine(batches(pages(*["x"] * 20))))
+
+
 def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent = os.fork()
     if parent == 0:  # a process that starts a child, and is killed while the child is at work
