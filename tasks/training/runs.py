@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import BadInput
 from tasks.models.base import RECIPES, Recipe
 from tasks.section import digest_of
 from tasks.step import Shard
@@ -15,10 +16,30 @@ if TYPE_CHECKING:
     from tasks.config import Corpus
 
 
+_BUILDS = {"tensorflow": ("tensorflow", "tensorflow-cpu")}
+"""Distributions of one library, of which one is installed."""
+
+
 def recipe_code(name: str) -> dict[str, Any]:
-    """Declared version of a recipe and the installed versions of the libraries that shape its models."""
+    """Declared version of a recipe and the installed versions of the libraries that shape its models.
+
+    Raises:
+        BadInput: a library is not installed here.
+    """
     recipe = RECIPES.get(name)
-    return {"recipe": name, "version": recipe.version, "libraries": {n: version(n) for n in recipe.libraries}}
+    return {"recipe": name, "version": recipe.version, "libraries": {n: _installed(n, name) for n in recipe.libraries}}
+
+
+def _installed(library: str, recipe: str) -> str:
+    for name in _BUILDS.get(library, (library,)):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    raise BadInput(
+        f"recipe {recipe} needs {library}, which is not installed here: run its steps in an environment or image that "
+        f"has it, or choose another recipe"
+    )
 
 
 def run_id(corpus: Corpus, snapshot: Manifest) -> str:
