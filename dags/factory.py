@@ -22,6 +22,7 @@ from tasks.cli import COMMANDS
 from tasks.config import Corpus, load_corpora, load_corpus
 from tasks.config.corpus import Schedule
 from tasks.errors import BadInput
+from tasks.models.base import RECIPES
 
 SNAPSHOT = "{{ ti.xcom_pull(task_ids='snapshot') }}"
 """The snapshot's manifest URL, as every step of a training is handed it."""
@@ -52,6 +53,21 @@ class Chain:
     def model(self) -> Asset:
         """The champion."""
         return Asset(name=f"model_{self.name}", uri=f"nightshift://model/{self.name}", group="nightshift")
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether one gang of workers trains the model in step; else each shard is fitted alone."""
+        return RECIPES.get(self.corpus.train.recipe.name).spread == "mirrored"
+
+    @property
+    def shards(self) -> list[str]:
+        """The shards of the train split, ``i/n``."""
+        return _shares(self.corpus.train.shards)
+
+    @property
+    def parts(self) -> list[str]:
+        """The part models that ``merge`` unites: one a shard, or of a gang one an epoch that is kept."""
+        return _shares(self.corpus.train.recipe.params.average) if self.mirrored else self.shards
 
     def dag_arguments(self, kind: str, doc_md: str) -> dict[str, Any]:
         """Keyword arguments that every DAG of this corpus is made with."""
@@ -98,6 +114,10 @@ class Chain:
         label = "{{ task.shard.rpartition('#')[2] }}"
         return StepOperator.partial(**self._step_arguments(step, task_id), map_index_template=label, **arguments)
 
+    def gang(self, **arguments: Any) -> StepOperator:
+        """The task ``train`` of a recipe whose workers train in step: one task, which takes a slot for each worker."""
+        return self.step("train", pool_slots=self.corpus.resources.workers, **arguments)
+
     def gate(self, stage: str, **options: str) -> GateOperator:
         """The task ``gate_<stage>`` of this corpus."""
         return GateOperator(
@@ -117,6 +137,10 @@ class Chain:
             "runtime": self.corpus.runtime,
             "doc_md": f"{COMMANDS[step]}\n\nBy hand: `nightshift {step} --help`.",
         }
+
+
+def _shares(count: int) -> list[str]:
+    return [f"{index}/{count}" for index in range(count)]
 
 
 def chains(*kinds: str) -> Iterator[Chain]:

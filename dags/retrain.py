@@ -13,7 +13,7 @@ from plugins.operators.snapshot import QuietSensor, SnapshotOperator
 DOC = """
 Trains on all published partitions; the candidate becomes champion if its gate finds it good enough.
 
-`snapshot -> prepare (a task a shard) -> combine -> gate features -> train (a task a shard) -> evaluate parts -> merge
+`snapshot -> prepare (a task a shard) -> combine -> gate features -> {train} -> evaluate parts -> merge
 -> evaluate -> gate model -> [approve] -> promote -> backup`
 
 * **It starts by itself** as the corpus' `schedule.retrain` says ({schedule}), and from the trigger form at any time.
@@ -22,14 +22,16 @@ Trains on all published partitions; the candidate becomes champion if its gate f
 * **A candidate that its gate rejects** is quarantined and the champion stays. `release_{corpus}` lets it pass;
   `rollback_{corpus}` makes an earlier version champion again.
 """
+SHARDED = "train (a task a shard)"
+MIRRORED = "encode (a task a shard) -> train (one task for the whole gang of workers)"
 
 
 def retrain(chain: Chain) -> DAG:
     """The DAG of one corpus."""
     corpus, trained_on = chain.corpus, {"snapshot": SNAPSHOT}
-    shards = [f"{index}/{corpus.train.shards}" for index in range(corpus.train.shards)]
+    doc = DOC.format(corpus=chain.name, schedule=chain.schedule.retrain, train=MIRRORED if chain.mirrored else SHARDED)
     with DAG(
-        **chain.dag_arguments("retrain", DOC.format(corpus=chain.name, schedule=chain.schedule.retrain)),
+        **chain.dag_arguments("retrain", doc),
         schedule=_schedule(chain),
         # Two trainings of the same snapshot would do the work twice; the second one waits and finds it done.
         max_active_runs=1,
@@ -49,13 +51,17 @@ def retrain(chain: Chain) -> DAG:
                 doc_md="Resolves the partitions into the exact data of this training, or says it was trained on.",
             )
         with TaskGroup("features", prefix_group_id=False):
-            prepare = chain.mapped("prepare", options=trained_on).expand(shard=shards)
+            prepare = chain.mapped("prepare", options=trained_on).expand(shard=chain.shards)
             combine = chain.step("combine", options=trained_on)
             gate_features = chain.gate("features", **trained_on)
         with TaskGroup("training", prefix_group_id=False):
-            train = chain.mapped("train", options=trained_on).expand(shard=shards)
+            if chain.mirrored:
+                encode = chain.mapped("encode", options=trained_on).expand(shard=chain.shards)
+                train = encode >> chain.gang(options=trained_on)
+            else:
+                encode = train = chain.mapped("train", options=trained_on).expand(shard=chain.shards)
             parts = chain.mapped("evaluate", task_id="evaluate_parts", options=trained_on, shard_option="part").expand(
-                shard=shards
+                shard=chain.parts
             )
             merge = chain.step("merge", options=trained_on)
             evaluate = chain.step("evaluate", options=trained_on)
@@ -69,7 +75,8 @@ def retrain(chain: Chain) -> DAG:
                 on_success_callback=chain.notifiers("promotion") or None,
             )
             backup = chain.step("backup")
-        wait >> snapshot >> prepare >> combine >> gate_features >> train >> parts >> merge >> evaluate >> gate_model
+        wait >> snapshot >> prepare >> combine >> gate_features >> encode
+        train >> parts >> merge >> evaluate >> gate_model
         gate_model >> approval >> promote if approval else gate_model >> promote
         promote >> backup
     return dag
