@@ -11,6 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.config.cron import check_cron, last_tick
 from tasks.config.gates import Gates
+from tasks.config.kubernetes import Kubernetes
+from tasks.config.quantity import Cpu, Memory
 from tasks.filters.base import FILTERS
 from tasks.models.base import RECIPES
 from tasks.section import Bytes, Choice, ChoiceOf, Duration, Section
@@ -225,10 +227,10 @@ class Resources(Section):
     workers: int = Field(2, ge=1, le=1000, description="of a mirrored recipe: so many train one model in step")
     checkpoints: Checkpoints = Checkpoints()
     watchdogs: Watchdogs = Watchdogs()
-    cpu: str = Field("1", description="as Kubernetes writes it")
-    memory: str = Field("2Gi", description="as Kubernetes writes it")
-    gpus: int = Field(0, ge=0, description="whole ones")
-    timeout: Duration = Field("2h", description="a task that takes longer fails")  # type: ignore[assignment]
+    cpu: Cpu = Field("1", description="cores of a pod, as Kubernetes writes it")
+    memory: Memory = Field("2Gi", description="of a pod, which is killed if it takes more; as Kubernetes writes it")
+    gpus: int = Field(0, ge=0, description="whole ones, of each pod that trains")
+    timeout: Duration = Field("2h", gt=timedelta(0), description="a task that takes longer fails")  # type: ignore[assignment]
     retries: int = Field(3, ge=0, le=20, description="of a task that failed for want of network, store or memory")
     pool: str = Field("default_pool", description="the Airflow pool whose slots the tasks take")
 
@@ -236,7 +238,9 @@ class Resources(Section):
 class Notification(Section):
     """Whom to tell of a failed run, by a JSON POST."""
 
-    webhook: str = Field(description="a URL; keep the secret in it in the environment: ${NAME}")
+    webhook: str = Field(
+        pattern=r"^https?://[^/\s]+", description="a URL; keep the secret in it in the environment: ${NAME}"
+    )
     on: tuple[Literal["failure", "success", "promotion"], ...] = Field(("failure",), description="which events")
 
 
@@ -260,4 +264,11 @@ class Corpus(Section):
     promote: Promote = Promote()
     backup: Backup = Backup()
     resources: Resources = Resources()
+    kubernetes: Kubernetes | None = Field(None, description="the pods of runtime: kubernetes")
     notifications: tuple[Notification, ...] = Field((), description="whom to tell")
+
+    @model_validator(mode="after")
+    def _says_which_pods(self) -> Self:
+        if self.runtime == "kubernetes" and self.kubernetes is None:
+            raise ValueError("runtime: kubernetes needs the section `kubernetes`, at least with the image of its pods")
+        return self

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from croniter import CroniterBadDateError, croniter
+
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _FIELDS: tuple[tuple[str, int, int, list[str]], ...] = (
@@ -32,6 +34,10 @@ def check_cron(expression: str) -> str:
             ends = [_number(end, words) for end in match.groups()[:2] if end is not None] if match else [None]
             if not match or any(end is None or not low <= end <= high for end in ends) or match[3] == "0":
                 raise ValueError(f"{item!r} is no {name}: expected {low}-{high}, *, a list, a range or a step")
+    try:
+        croniter(expression).get_next()
+    except CroniterBadDateError:
+        raise ValueError("never fires: none of those months has such a day") from None
     return expression
 
 

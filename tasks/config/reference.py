@@ -89,7 +89,9 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
         annotation, *more = typing.get_args(annotation)
         return _type(annotation, [*metadata, *more])
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    limits = "".join(f" {sign} {getattr(each, name):g}" for each in metadata for sign, name in [_sign(each)] if sign)
+    limits = "".join(
+        f" {sign} {_limit(getattr(each, name))}" for each in metadata for sign, name in [_sign(each)] if sign
+    )
     if annotation is Choice:
         (registry,) = (each.registry for each in metadata if isinstance(each, ChoiceOf))
         return f"a {registry.kind}: {', '.join(f'`{name}`' for name in registry.names())}"
@@ -107,6 +109,10 @@ def _type(annotation: Any, metadata: list[Any]) -> str:
     if annotation is int and any(isinstance(e, BeforeValidator) and e.func is _SIZE.func for e in metadata):
         return "size"
     return _NAMES[annotation] + limits
+
+
+def _limit(value: Any) -> str:
+    return f"{value.total_seconds():g}s" if isinstance(value, timedelta) else f"{value:g}"
 
 
 def _sign(limit: Any) -> tuple[str, str]:

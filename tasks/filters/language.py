@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
@@ -11,7 +13,7 @@ from tasks.section import Section
 class LanguageParams(Section):
     """``clean.filters: [{language: {keep: [en]}}]``"""
 
-    keep: tuple[str, ...] = Field((), description="ISO 639 codes, as in en or de; any language when empty")
+    keep: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field((), description="ISO 639 codes, as in en or de; any language when empty")
     min_score: float = Field(0.65, ge=0, le=1, description="probability below which the language counts as unknown")
 
 

@@ -75,6 +75,10 @@ def test_the_smallest_corpus_has_every_default(write: Callable[[str], Path]) -> 
         ("owner:", "owner: Input should be a valid string; got None"),
         ("description: 12", "description: Input should be a valid string; got 12"),
         ("schedule: {start: soon}", "schedule.start: Input should be a valid date"),
+        ("resources: {timeout: 0s}", "resources.timeout: Input should be greater than 0"),
+        ("notifications: [{webhook: foo}]", "notifications.0.webhook: String should match pattern"),
+        ("clean: {filters: [language: {keep: [english]}]}", "clean.filters.0.language.keep.0: String should match"),
+        ("schedule: {cron: 0 0 30 2 *}", "schedule.cron: never fires"),
         # a wrong reference
         ("split: {strategy: random}", "split.strategy: unknown split strategy 'random'; known: group, hash, kfold,"),
         ("clean: {filters: [length, spam]}", "clean.filters.1: unknown filter 'spam'; known: "),

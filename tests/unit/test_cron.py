@@ -36,6 +36,12 @@ def test_what_airflow_could_not_read_is_refused(expression: str) -> None:
         check_cron(expression)
 
 
+@pytest.mark.parametrize("expression", ["0 0 30 2 *", "0 0 31 4,6 *"])
+def test_a_schedule_that_never_fires_is_refused(expression: str) -> None:
+    with pytest.raises(ValueError, match="never fires"):
+        check_cron(expression)
+
+
 @pytest.mark.parametrize(
     "times",
     ["0 0", "30 22", "* *", "*/7 */5", "5,50 1,9-17", "0 22-2", "0 22-4/3", "50/7 5/6", "0-30/20 7-7", "0 1,5-9/3"],
