@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import io
 import json
 import os
@@ -41,6 +41,9 @@ LIBRARIES = {
 }
 PAGES = 60
 """At most so many of one library, so that no label crowds out the others."""
+DEEP = "--deep"
+"""Every module that is not a test, private ones and the packages of the standard library too: a site whose
+submodules have pages enough to be labels themselves."""
 SMALLEST, LARGEST = 3_000, 150_000
 """Bytes of a page that is kept: the empty modules of large packages say nothing, a few giants slow every step."""
 FORMAT = 4
@@ -52,19 +55,22 @@ _ADDRESS = re.compile(r"(?: |&nbsp;)at(?: |&nbsp;)0x[0-9a-fA-F]+")
 _LINK = re.compile(r'<a href="([\w.]+\.html)((?:#[^"]*)?)">')
 _INDEX = re.compile(r'<a href="\.">index</a><br>')
 _SKIPPED = re.compile(r"(^|\.)(_|test|tests$|conftest|setup$)")
+_SKIPPED_DEEP = re.compile(r"(^|\.)(__|test|tests$|conftest|setup$)")
 # These run something when they are imported, or are about this one machine.
 _STRANGE = {"antigravity", "this", "idlelib", "lib2to3", "turtledemo", "sys", "site", "sysconfig"}
 
 
-def render(folder: Path) -> int:
+def render(folder: Path, deep: bool = False) -> int:
     """Render the site into ``folder`` unless it is there for these versions; returns the number of pages.
+
+    ``deep`` renders every module that is not a test, and not the first ``PAGES`` public ones of a library.
 
     Raises:
         NightshiftError: a library has no pages at all; with what Python said.
     """
     mark = {
         "versions": {label: version(name) if name else sys.version for label, name in LIBRARIES.items()},
-        "pages": PAGES,
+        "pages": None if deep else PAGES,
         "format": FORMAT,
     }
     marker = folder / "rendered.json"
@@ -74,7 +80,7 @@ def render(folder: Path) -> int:
     fresh = folder.with_name(f".{folder.name}-{os.getpid()}")
     shutil.rmtree(fresh, ignore_errors=True)
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        list(pool.map(lambda label: render_apart(label, fresh), LIBRARIES))
+        list(pool.map(lambda label: render_apart(label, fresh, deep), LIBRARIES))
     count = finish(fresh, LIBRARIES)
     (fresh / "rendered.json").write_text(json.dumps({"of": mark, "count": count}))
     shutil.rmtree(folder, ignore_errors=True)
@@ -82,7 +88,7 @@ def render(folder: Path) -> int:
     return count
 
 
-def render_apart(label: str, folder: Path) -> None:
+def render_apart(label: str, folder: Path, deep: bool = False) -> None:
     """Render one library in processes of their own: importing a module may do anything, crash and hang included.
 
     A module that does is left out, and the rest goes on without it.
@@ -92,7 +98,7 @@ def render_apart(label: str, folder: Path) -> None:
     """
     bad: list[str] = []
     while True:
-        code, last, said = _attempt(label, folder, bad)
+        code, last, said = _attempt(label, folder, bad, deep)
         if code == 0:
             break
         if not last:
@@ -122,9 +128,17 @@ def finish(folder: Path, labels: Iterable[str]) -> int:
     return len(place)
 
 
-def _attempt(label: str, folder: Path, without: list[str]) -> tuple[int, str, str]:
+def _attempt(label: str, folder: Path, without: list[str], deep: bool) -> tuple[int, str, str]:
     """Exit code of one process that renders the library, the module it was at, and what it said."""
-    command = [sys.executable, "-m", "containers.embedded.render", label, str(folder), *without]
+    command = [
+        sys.executable,
+        "-m",
+        "containers.embedded.render",
+        label,
+        str(folder),
+        *without,
+        *([DEEP] if deep else []),
+    ]
     with TemporaryDirectory() as home, TemporaryFile("w+") as said:
         # Of this machine it sees next to nothing, so that nothing of it can show in a page.
         environment = {
@@ -155,13 +169,13 @@ def _alarm(process: subprocess.Popen[str]) -> threading.Timer:
     return timer
 
 
-def _render_library(label: str, folder: Path, without: set[str]) -> None:
-    """Write ``<label>/<module>.html`` for its public modules, naming each on standard output before it is tried."""
+def _render_library(label: str, folder: Path, without: set[str], deep: bool) -> None:
+    """Write ``<label>/<module>.html`` for its modules, naming each on standard output before it is tried."""
     tell, sys.stdout = sys.stdout, sys.stderr
     out = folder / label
     out.mkdir(parents=True, exist_ok=True)
     count = 0
-    for name in _modules(label):
+    for name in _modules(label, deep):
         target = out / f"{name}.html"
         if name not in without and not target.exists():
             print(name, file=tell, flush=True)
@@ -169,32 +183,38 @@ def _render_library(label: str, folder: Path, without: set[str]) -> None:
             if page is not None and SMALLEST <= len(page) <= LARGEST:
                 target.write_text(page, encoding="utf-8")
         count += target.exists()
-        if count == PAGES:
+        if count == PAGES and not deep:
             break
     tell.flush()
     # Threads and exit handlers of what was imported have no say any more.
     os._exit(0)
 
 
-def _modules(label: str) -> list[str]:
-    """Names of public modules; those near the root first: they have more to say."""
+def _modules(label: str, deep: bool = False) -> list[str]:
+    """Names of public modules, or, ``deep``, of all but tests; those near the root first: they have more to say."""
     if label == "stdlib":
-        return sorted(name for name in sys.stdlib_module_names - _STRANGE if not _SKIPPED.search(name))
-    names = [label]
-    for place in importlib.import_module(label).__path__:
-        names += _below(Path(place), label)
+        roots = sorted(name for name in sys.stdlib_module_names - _STRANGE if not _SKIPPED.search(name))
+        if not deep:
+            return roots
+    else:
+        roots = [label]
+    names = list(roots)
+    for root in roots:
+        spec = importlib.util.find_spec(root)  # without an import, which may be what crashes
+        for place in (spec and spec.submodule_search_locations) or ():
+            names += _below(Path(place), root, _SKIPPED_DEEP if deep else _SKIPPED)
     return sorted(set(names), key=lambda name: (name.count("."), name))
 
 
-def _below(folder: Path, package: str) -> list[str]:
-    """Public modules below a package's folder, without importing any: the import may be what crashes."""
+def _below(folder: Path, package: str, skipped: re.Pattern[str]) -> list[str]:
+    """Modules below a package's folder, without importing any: the import may be what crashes."""
     found: list[str] = []
     for module in pkgutil.iter_modules([str(folder)], f"{package}."):
-        if _SKIPPED.search(module.name.removeprefix(f"{package}.")):
+        if skipped.search(module.name.removeprefix(f"{package}.")):
             continue
         found.append(module.name)
         if module.ispkg:
-            found += _below(folder / module.name.rpartition(".")[2], module.name)
+            found += _below(folder / module.name.rpartition(".")[2], module.name, skipped)
     return found
 
 
@@ -232,7 +252,8 @@ def _index(title: str, links: str) -> str:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if len(sys.argv) == 2:
-        print(f"{render(Path(sys.argv[1]))} pages")
+    given, deep = [a for a in sys.argv[1:] if a != DEEP], DEEP in sys.argv
+    if len(given) == 1:
+        print(f"{render(Path(given[0]), deep)} pages")
     else:
-        _render_library(sys.argv[1], Path(sys.argv[2]), set(sys.argv[3:]))
+        _render_library(given[0], Path(given[1]), set(given[2:]), deep)
