@@ -1,0 +1,68 @@
+"""Why a gang ends: who, what, and the error that every worker then raises."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tasks import errors
+from tasks.errors import NightshiftError, PeerLost, Preempted
+
+_HEARSAY = ("PeerLost", "UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
+"""What a child says of another's death: TensorFlow's errors too, should one come through undressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """``type`` is the name of an exception; ``hearsay`` when it may only be the echo of another worker's death;
+    ``hang`` when nobody knows yet where a child is, so that it is asked before it is killed."""
+
+    worker: int
+    type: str
+    message: str
+    hearsay: bool = False
+    hang: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Cause:
+        return cls(**value)
+
+    def error(self) -> NightshiftError:
+        """The exception: of the named type where it is one of ``tasks.errors``, whose exit code says what follows."""
+        known = getattr(errors, self.type, None)
+        if isinstance(known, type) and issubclass(known, NightshiftError):
+            return known(self.message)
+        return NightshiftError(self.message)
+
+
+def lost(worker: int, what: str, *, hearsay: bool = False) -> Cause:
+    """``worker`` is lost: every worker ends, and the gang is started again."""
+    return Cause(worker, PeerLost.__name__, f"worker {worker} is lost: {what}", hearsay)
+
+
+def preempted(worker: int, what: str) -> Cause:
+    """``worker`` was told to leave, and left in order."""
+    return Cause(worker, Preempted.__name__, f"worker {worker} was told to leave (SIGTERM): {what}")
+
+
+def failed(worker: int, event: Mapping[str, Any]) -> Cause:
+    """The ``error`` event of ``worker``'s child."""
+    name, message = str(event.get("type")), str(event.get("message"))
+    known = isinstance(getattr(errors, name, None), type)
+    return Cause(worker, name, f"worker {worker}: {message if known else f'{name}: {message}'}", name in _HEARSAY)
+
+
+def ended(worker: int, code: int) -> Cause:
+    """``worker``'s child ended with ``code`` (negative: by that signal) and without a word."""
+    if code >= 0:
+        return lost(worker, f"its training process ended with exit code {code} and said nothing; its log says more")
+    number = -code
+    name = signal.Signals(number).name if number in signal.valid_signals() else f"signal {number}"
+    why = " (out of memory, or kill -9)" if number == signal.SIGKILL else ""
+    # TensorFlow aborts a process whose peers are gone.
+    return lost(worker, f"its training process was killed by {name}{why}", hearsay=number == signal.SIGABRT)

@@ -1,0 +1,1 @@
+"""A gang for tests: real supervisors around a small scripted child."""

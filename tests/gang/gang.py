@@ -1,0 +1,142 @@
+"""Start a gang, do something to it, see how each of its supervisors ends and that nothing is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.gang.identity import Identity
+from tasks.gang.peers import Peer, on_loopback
+from tasks.gang.timing import Timing
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE = 20.0
+QUICK: dict[str, float] = {
+    "rendezvous": 15.0,
+    "startup": 15.0,
+    "step": 15.0,
+    "beat": 0.2,
+    "silence": 8.0,
+    "stopped": 0.5,
+    "settle": 1.0,
+    "hello": 0.5,
+    "grace": 10.0,
+    "farewell": 2.0,
+}
+IDENTITY = Identity("g1", "run", 2, "snap", "config", {"recipe": "r", "version": 1, "libraries": {"keras": "3.15.1"}})
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, f"still not so after {DEADLINE} s: {what}"
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@dataclass
+class Ended:
+    """How one supervisor ended."""
+
+    code: int
+    result: dict[str, Any]
+    log: str
+
+    @property
+    def error(self) -> str:
+        error = self.result.get("error", {})
+        return f"{error.get('type')}: {error.get('message')}"
+
+
+@dataclass
+class Gang:
+    """``workers`` supervisors of one gang in ``folder``, with one script for their children."""
+
+    folder: Path
+    script: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, float] = field(default_factory=dict)
+    workers: int = 2
+    peers: tuple[Peer, ...] = ()
+    running: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        self.peers = self.peers or on_loopback(self.workers)
+        self.identity = {**IDENTITY.to_json(), "workers": self.workers}
+
+    def start(self, *workers: int, wrapper: tuple[str, ...] = (), **identity: Any) -> Gang:
+        """Start these supervisors, or all of them."""
+        for worker in workers or range(self.workers):
+            gang = {
+                "worker": worker,
+                "peers": ",".join(map(str, self.peers)),
+                "identity": {**self.identity, **identity},
+                "timing": {**QUICK, **self.timing},
+            }
+            Timing(**gang["timing"])
+            environment = {
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "NIGHTSHIFT_GANG": json.dumps(gang),
+                "NIGHTSHIFT_SCRIPT": json.dumps({"folder": str(self.folder), **self.script}),
+            }
+            with (self.folder / f"log-{worker}").open("w") as log:
+                self.running[worker] = subprocess.Popen(
+                    [*wrapper, sys.executable, "-S", "-m", "tests.gang.supervisor"],
+                    env=environment,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    cwd=ROOT,
+                )
+        return self
+
+    def log(self, worker: int) -> str:
+        return (self.folder / f"log-{worker}").read_text()
+
+    def child(self, worker: int, at: str) -> int:
+        """The process id of a worker's child, when it has come to a place."""
+        mark = self.folder / f"{worker}.{at}"
+        wait_until(mark.exists, f"worker {worker} is at {at}: {self.log(worker)}")
+        return int(mark.read_text())
+
+    def signal(self, worker: int, number: int) -> None:
+        os.kill(self.running[worker].pid, number)
+
+    def end(self, *workers: int) -> list[Ended]:
+        """Wait for these supervisors (all); every child that ever said where it is must be dead."""
+        ended = []
+        for worker in workers or sorted(self.running):
+            process = self.running[worker]
+            try:
+                out, _ = process.communicate(timeout=DEADLINE)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"worker {worker} has not ended: {self.log(worker)}") from None
+            lines = out.splitlines()
+            ended.append(Ended(process.returncode, json.loads(lines[-1]) if lines else {}, self.log(worker)))
+        return ended
+
+    def close(self) -> None:
+        for process in self.running.values():
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+    def leftovers(self) -> list[int]:
+        """Children that have outlived their supervisors."""
+        marks = [path for path in self.folder.glob("?.*") if path.suffix != ".tmp"]
+        return [pid for path in marks if alive(pid := int(path.read_text()))]
