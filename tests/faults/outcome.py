@@ -1,0 +1,54 @@
+"""What a training left on the store, to compare with what the undisturbed one left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.evaluate import evaluate_part
+from tasks.training import load_model
+from tests.faults.ground import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The committed parts: checksums of their files, their weights, and their numbers on the validation split."""
+
+    checksums: tuple[str, ...]
+    weights: tuple[Any, ...]
+    accuracy: float
+    macro_f1: float
+
+    @classmethod
+    def of(cls, place: Place) -> Outcome:
+        """Read it."""
+        context, training = place.context, place.training
+        checksums: list[str] = []
+        weights: list[Any] = []
+        counts: dict[str, Any] = {}
+        for part in training.parts:
+            manifest = context.catalog.load(training.model(part), made_by="train")
+            assert not context.catalog.damaged(manifest), f"part {part} is damaged"
+            checksums += [f"{entry.role} {entry.sha256}" for entry in manifest.files]
+            recipe: Any
+            recipe, model = load_model(context, manifest)
+            weights += recipe.weights(model)
+            counts = dict(evaluate_part(context, training, part).counts)
+        return cls(tuple(checksums), tuple(weights), counts["accuracy"], counts["macro_f1"])
+
+    def distance(self, other: Outcome) -> float:
+        """The largest difference of any weight."""
+        pairs = zip(self.weights, other.weights, strict=True)
+        return float(max(np.abs(ours - theirs).max() for ours, theirs in pairs))
+
+
+def corrupt_newest(place: Place) -> str:
+    """Change one byte in the newest checkpoint; returns its key."""
+    folder = f"{place.training.model()}/checkpoints/"
+    key = max(info.key for info in place.store.list(folder) if info.key.endswith(".safetensors"))
+    data = bytearray(place.store.read(key))
+    data[len(data) // 2] ^= 0xFF
+    place.store.write(key, bytes(data))
+    return key
