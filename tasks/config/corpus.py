@@ -136,8 +136,10 @@ class Dedup(Section):
 class Clean(Section):
     """From raw bytes to documents."""
 
-    extraction: Literal["fast", "accurate"] = Field(
-        "fast", description="how the main text of a page is found: fast is resiliparse, accurate is trafilatura"
+    extraction: Literal["fast", "accurate", "auto"] = Field(
+        "fast",
+        description="how the main text of a page is found: fast is resiliparse, accurate is trafilatura, "
+        "auto weighs blocks of text and asks trafilatura about the pages it is unsure of",
     )
     normalise: Literal["NFC", "NFKC"] | None = Field("NFC", description="Unicode normalisation form")
     labels: tuple[LabelRule, ...] = Field((), description="how a crawled page's URL gives its label")

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tasks.text.article import article
+
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
@@ -37,5 +39,19 @@ def accurate(html: str) -> Extracted:
     return Extracted(title, trafilatura.extract(tree, include_comments=False) or "")
 
 
-MODES: dict[str, Callable[[str], Extracted]] = {"fast": fast, "accurate": accurate}
+DOUBT = 0.7
+"""From here on `auto` asks twice; anything from 0.5 to 0.8 measures the same (docs/performance.md)."""
+
+
+def auto(html: str) -> Extracted:
+    """Our own block weighing (`tasks.text.article`), and trafilatura only where it leaves out most of a page's
+    sentences: as good as ``accurate`` at several times its speed."""
+    found = article(html)
+    if found.doubt <= DOUBT:
+        return Extracted(found.title, found.text)
+    second = accurate(html)
+    return second if second.text else Extracted(found.title, found.text)
+
+
+MODES: dict[str, Callable[[str], Extracted]] = {"fast": fast, "accurate": accurate, "auto": auto}
 """``clean.extraction`` to the function that does it."""

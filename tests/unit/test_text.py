@@ -66,7 +66,7 @@ def test_an_archive_served_as_a_page_is_unreadable_and_prose_is_not() -> None:
     assert unreadable(GERMAN) == unreadable(JAPANESE) == unreadable("") == 0
 
 
-@pytest.mark.parametrize("mode", ["fast", "accurate"])
+@pytest.mark.parametrize("mode", list(MODES))
 def test_the_article_is_taken_and_the_menu_left(mode: str) -> None:
     story = "".join(f"<p>Sentence number {i} of a story that goes on and on for a while.</p>" for i in range(20))
     page = (
@@ -80,7 +80,7 @@ def test_the_article_is_taken_and_the_menu_left(mode: str) -> None:
     assert "Home" not in found.text
 
 
-@pytest.mark.parametrize("mode", ["fast", "accurate"])
+@pytest.mark.parametrize("mode", list(MODES))
 @pytest.mark.parametrize("page", ["", "<", "<html></html>", "\0", "no markup at all", "</p></p><!--"])
 def test_a_page_without_an_article_is_no_error(mode: str, page: str) -> None:
     MODES[mode](page)
