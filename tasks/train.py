@@ -1,4 +1,4 @@
-"""``nightshift train``: fit one part on one shard of the train split."""
+"""``nightshift train``: fit one part on one shard of the train split, or train in step on several workers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,49 @@ def _counting(batches: Iterator[pa.Table], labels: Counter[str]) -> Iterator[pa.
 
 @step_command("train", partition=False)
 @click.option("--snapshot", required=True, help="Snapshot id, or its manifest's URL.")
-@click.option("--shard", type=ShardType(), default="0/1", show_default=True, help="Which of train.shards.")
-def command(context: Context, snapshot: str, shard: Shard) -> StepResult:
-    """Fit one part on one shard of the train split."""
-    return train(context, open_training(context, snapshot), shard)
+@click.option("--shard", type=ShardType(), show_default="0/1", help="Of a sharded recipe: which of train.shards.")
+@click.option(
+    "--worker",
+    type=ShardType(),
+    help="Of a mirrored recipe: which worker this process is.  [default: all resources.workers, here]",
+)
+@click.option("--peers", metavar="HOST:PORT,…", help="With --worker: where each worker is; TensorFlow takes PORT + 1.")
+@click.option("--generation", help="Of a mirrored recipe: names this start of the gang, for all its workers.")
+def command(
+    context: Context,
+    snapshot: str,
+    shard: Shard | None,
+    worker: Shard | None,
+    peers: str | None,
+    generation: str | None,
+) -> StepResult:
+    """Fit one part on one shard of the train split, or train a mirrored recipe on several workers in step.
+
+    Exit codes of a mirrored recipe beyond the usual: 75 a worker was lost, 77 a worker was told to leave and a
+    checkpoint was made; in both cases start all workers again.
+    """
+    training = open_training(context, snapshot)
+    name = f"recipe {training.corpus.train.recipe.name}"
+    if not training.mirrored:
+        if given := _given(worker=worker, peers=peers, generation=generation):
+            raise BadInput(f"{given}: {name} is sharded: its shards are fitted alone; give --shard")
+        return train(context, training, shard or Shard())
+    from tasks.gang.start import start_all, start_worker
+
+    if shard is not None:
+        raise BadInput(
+            f"--shard: {name} is mirrored: its workers train in step, not shard by shard; give --worker and --peers, "
+            "or nothing to run all of them on this machine"
+        )
+    corpus = str(click.get_current_context().params["corpus"])
+    if worker is None:
+        if peers:
+            raise BadInput("--peers: give --worker too, which of them this process is")
+        return start_all(context, training, corpus, generation)
+    if not peers:
+        raise BadInput(f"--worker {worker}: give --peers too, the address of each of the {worker.count} workers")
+    return start_worker(context, training, corpus, worker, peers, generation or "by-hand")
+
+
+def _given(**options: object) -> str:
+    return ", ".join(f"--{name}" for name, value in options.items() if value is not None)

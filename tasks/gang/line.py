@@ -1,8 +1,8 @@
 """The line between a supervisor and its child: one JSON object a line, events up, orders down.
 
-The supervisor (``tasks.gang``) starts the child, which imports TensorFlow, as ``python -m tasks.training.mirrored.worker
---corpus CORPUS --snapshot ID`` with ``NIGHTSHIFT_STORE`` and ``TF_CONFIG`` (its index and all addresses) in the
-environment, orders on standard input and events on standard output. The child's life::
+The supervisor (``tasks.gang``) starts the child, which imports TensorFlow, as ``python -m
+tasks.training.mirrored.worker --corpus CORPUS --snapshot ID`` with ``NIGHTSHIFT_STORE`` and ``TF_CONFIG`` (its index
+and all addresses) in the environment, orders on standard input and events on standard output. The child's life::
 
     child                                                supervisor
     {"event": "ready"}                                   every library is imported, the cluster has formed

@@ -1,0 +1,93 @@
+"""What the workers of one training are started with, one by one or all on this machine."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.errors import BadInput, Preempted
+from tasks.gang.identity import Identity
+from tasks.gang.peers import on_loopback, parse
+from tasks.gang.supervisor import supervise
+from tasks.gang.timing import Timing
+from tasks.gang.twin import run_twin
+from tasks.step import Context, Shard, StepResult
+from tasks.training.mirrored.job import Job
+from tasks.training.runs import Training, recipe_code
+
+_TERMINATED = 143
+"""What ``tasks.command`` ends a process with that is told to leave at any other time."""
+
+
+def start_worker(
+    context: Context, training: Training, corpus: str, worker: Shard, peers: str, generation: str
+) -> StepResult:
+    """Be worker ``worker`` of the gang at ``peers``; ``corpus`` is what ``--corpus`` said. See ``supervise``."""
+    addresses = parse(peers)
+    if len(addresses) != worker.count:
+        raise BadInput(
+            f"--worker {worker} is one of {worker.count} workers, but --peers names {len(addresses)}: give the address "
+            "of each worker, in order"
+        )
+    try:
+        if done := _prepare(context, training, worker.count):
+            return done
+        timing = Timing.of(context.corpus.resources.watchdogs)
+        identity = Identity(
+            generation=generation,
+            run=training.run,
+            workers=worker.count,
+            snapshot=training.snapshot_id,
+            config=training.config,
+            code=recipe_code(training.corpus.train.recipe.name),
+        )
+        log = context.log.bind(worker=str(worker), generation=generation)
+        command = [*child_command(), f"--corpus={corpus}", f"--snapshot={training.snapshot_id}"]
+        payload = supervise(worker.index, addresses, identity, command, _environment(context), timing, log)
+    except SystemExit as told:
+        if told.code != _TERMINATED:
+            raise
+        raise Preempted(f"worker {worker} was told to leave (SIGTERM) before it met the others") from told
+    return _result(payload)
+
+
+def start_all(context: Context, training: Training, corpus: str, generation: str | None) -> StepResult:
+    """Run all ``resources.workers`` as processes of this machine. See ``run_twin``."""
+    workers = context.corpus.resources.workers
+    if done := _prepare(context, training, workers):
+        return done
+    peers = ",".join(map(str, on_loopback(workers)))
+    generation = generation or secrets.token_hex(4)
+    context.log.info("starting a gang", workers=workers, generation=generation)
+    commands = [
+        [
+            *(sys.executable, "-c", "from tasks.cli import main; main()", "train", f"--corpus={corpus}"),
+            *(f"--snapshot={training.snapshot_id}", f"--worker={index}/{workers}", f"--peers={peers}"),
+            *(f"--generation={generation}", "--json"),
+        ]
+        for index in range(workers)
+    ]
+    return _result(run_twin(commands, _environment(context), context.log))
+
+
+def child_command() -> list[str]:
+    """The process that trains."""
+    return [sys.executable, "-m", "tasks.training.mirrored.worker"]
+
+
+def _prepare(context: Context, training: Training, workers: int) -> StepResult | None:
+    job = Job.of(context, training)
+    if done := job.done():
+        return done
+    job.require_learnable(workers)
+    return None
+
+
+def _environment(context: Context) -> dict[str, str]:
+    return {**context.env, "NIGHTSHIFT_STORE": context.store.url}
+
+
+def _result(payload: Mapping[str, Any]) -> StepResult:
+    return StepResult(**{name: value for name, value in payload.items() if name in StepResult.__slots__})
