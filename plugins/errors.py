@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.errors import BadInput, Corrupt, GateFailed, NightshiftError, NotFound, Quarantined, StoreError
+from tasks.errors import (
+    BadInput,
+    Corrupt,
+    GateFailed,
+    NightshiftError,
+    NotFound,
+    PeerLost,
+    Preempted,
+    Quarantined,
+    StoreError,
+)
 
 
 class StepKilled(NightshiftError):
     """The step's process was killed from outside (out of memory, an operator, a lost node): worth a retry."""
 
 
+_FAMILIES: tuple[type[NightshiftError], ...] = (NightshiftError, BadInput, GateFailed, PeerLost, Preempted)
+_BY_CODE = {error.exit_code: error for error in _FAMILIES}
 _BY_NAME: dict[str, type[NightshiftError]] = {
-    error.__name__: error
-    for error in (NightshiftError, BadInput, GateFailed, Quarantined, StoreError, NotFound, Corrupt)
-}
-_BY_CODE: dict[int, type[NightshiftError]] = {
-    error.exit_code: error for error in (NightshiftError, BadInput, GateFailed)
+    error.__name__: error for error in (*_FAMILIES, Quarantined, StoreError, NotFound, Corrupt)
 }
 
 

@@ -118,6 +118,11 @@ class Kubernetes(Section):
     )
     grace: Duration = Field("30s", description="between SIGTERM and SIGKILL of a pod")  # type: ignore[assignment]
     scratch: Bytes = Field("10GiB", gt=0, description="what a pod may write below /tmp, its only folder to write to")  # type: ignore[assignment]
+    elastic: bool = Field(
+        False,
+        description="whether nodes are added when pods ask for them; without it, a gang that the nodes there are could "
+        "never hold is refused before any pod starts",
+    )
     gpu_resource: str = Field("nvidia.com/gpu", description="what the cluster calls a GPU")
     connection: str | None = Field(
         None, description="the Airflow connection to the cluster; by default the pod's own rights, or KUBECONFIG"
