@@ -22,8 +22,9 @@ import structlog
 
 from tasks import log
 from tasks.catalog import Catalog
-from tasks.config import Corpus, load_corpus
+from tasks.config import Corpus, load_corpus, parse_corpus
 from tasks.errors import BadInput, NightshiftError
+from tasks.result import leave_result
 from tasks.step import Context, Shard, StepResult
 from tasks.store import open_store
 
@@ -56,6 +57,25 @@ class ShardType(click.ParamType[Shard]):
         return Shard(int(match[1]), int(match[2]))
 
 
+VARIABLE = "env:"
+"""``--corpus env:NAME``: the YAML itself is in that variable, as a pod gets it."""
+
+
+def given_corpus(given: str) -> Corpus:
+    """The corpus of ``--corpus``: a file, a name in the folder of ``NIGHTSHIFT_CORPORA``, or ``env:NAME``.
+
+    Raises:
+        BadInput: there is none, or it is wrong.
+    """
+    if not given.startswith(VARIABLE):
+        return load_corpus(corpus_path(given), os.environ)
+    name = given.removeprefix(VARIABLE)
+    text = os.environ.get(name)
+    if not text:
+        raise BadInput(f"--corpus {given}: no corpus YAML in the environment variable {name}")
+    return parse_corpus(text, Path(given), os.environ)
+
+
 def corpus_path(name_or_file: str) -> Path:
     """The YAML of ``--corpus``: a file as given, or a name in the folder of ``NIGHTSHIFT_CORPORA``.
 
@@ -83,7 +103,7 @@ def step_command(step: str, *, partition: bool = True) -> Callable[[Callable[...
         @functools.wraps(function)
         def run(corpus: str, store: str | None, as_json: bool, **options: Any) -> None:
             def work() -> StepResult:
-                loaded = load_corpus(corpus_path(corpus), os.environ)
+                loaded = given_corpus(corpus)
                 context = make_context(loaded, store, step=step, **_bound(options))
                 started = time.monotonic()
                 result = function(context, **options)
@@ -139,6 +159,7 @@ def finish(step: str, work: Callable[[], StepResult | dict[str, Any]], *, as_jso
         _show_failure(step, error, as_json)
         raise
     values = result.to_json() if isinstance(result, StepResult) else result
+    leave_result(values, os.environ.get("NIGHTSHIFT_RESULT_FILE"))
     if as_json:
         click.echo(json.dumps(values, ensure_ascii=False))
     else:
@@ -164,9 +185,10 @@ def _unwound_by_sigterm() -> Iterator[None]:
 
 
 def _show_failure(step: str, error: Exception, as_json: bool) -> None:
+    failure = {"step": step, "error": {"type": type(error).__name__, "message": str(error)}}
+    leave_result(failure, os.environ.get("NIGHTSHIFT_RESULT_FILE"))
     if as_json:
-        said = {"type": type(error).__name__, "message": str(error)}
-        click.echo(json.dumps({"step": step, "error": said}, ensure_ascii=False))
+        click.echo(json.dumps(failure, ensure_ascii=False))
 
 
 def _bound(options: dict[str, Any]) -> dict[str, str]:

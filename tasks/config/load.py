@@ -27,9 +27,23 @@ def load_corpus(path: Path, env: Mapping[str, str]) -> Corpus:
         BadInput: one line for each fault: file, key, what is wrong, the bad value, what is allowed.
     """
     try:
-        raw = yaml12.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from error
+    corpus = parse_corpus(text, path, env)
+    if corpus.corpus != path.stem:
+        raise BadInput(f"{path}: corpus: {corpus.corpus!r} must be the file's stem, {path.stem!r}")
+    return corpus
+
+
+def parse_corpus(text: str, path: Path, env: Mapping[str, str]) -> Corpus:
+    """The corpus of a YAML text; ``path`` is what its faults are named by.
+
+    Raises:
+        BadInput: as ``load_corpus``.
+    """
+    try:
+        raw = yaml12.parse(text)
     except ValueError as error:
         raise BadInput(f"{path}: not valid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -37,12 +51,9 @@ def load_corpus(path: Path, env: Mapping[str, str]) -> Corpus:
         raise BadInput(f"{path}: expected a mapping with the keys of a corpus, as in docs.yaml; {found}")
     data = _Substitution(path, env).apply(raw)
     try:
-        corpus = Corpus.model_validate(data)
+        return Corpus.model_validate(data)
     except ValidationError as error:
         raise BadInput("\n".join(_fault(path, raw, fault) for fault in error.errors())) from error
-    if corpus.corpus != path.stem:
-        raise BadInput(f"{path}: corpus: {corpus.corpus!r} must be the file's stem, {path.stem!r}")
-    return corpus
 
 
 def load_corpora(folder: Path, env: Mapping[str, str]) -> tuple[dict[str, Corpus], dict[Path, str]]:
