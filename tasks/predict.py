@@ -60,7 +60,7 @@ def predict(context: Context, partition: str) -> StepResult:
     for entry in documents:
         with tempfile.TemporaryDirectory(prefix="nightshift-predict-") as scratch:
             with Predictions(Path(scratch) / "predictions.parquet", scorer) as out:
-                _score_file(context, entry, Path(scratch), out, progress)
+                _score_file(context, entry, Path(scratch), scorer.columns, out, progress)
             files.append(work.add("predictions", out.path, rows=out.rows))
     counts = {
         "documents": scorer.said.total(),
@@ -154,14 +154,16 @@ def _champion(context: Context) -> tuple[Champion, Manifest]:
     return champion, registry.model(champion)
 
 
-def _score_file(context: Context, entry: FileEntry, scratch: Path, out: Any, progress: Progress) -> None:
+def _score_file(
+    context: Context, entry: FileEntry, scratch: Path, columns: tuple[str, ...], out: Any, progress: Progress
+) -> None:
     import pyarrow.parquet as pq
 
     from tasks.predicting.scorer import BATCH_ROWS
 
     path = context.catalog.fetch(entry, scratch / "documents.parquet")
     with pq.ParquetFile(path) as table:
-        for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=["uid", "url", "text"]):
+        for batch in table.iter_batches(batch_size=BATCH_ROWS, columns=list(columns)):
             out.add(batch)
             progress.advance(batch.num_rows)
 

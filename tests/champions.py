@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from tasks.catalog import FileEntry, Manifest
 from tasks.config import Corpus
-from tasks.models.base import RECIPES
+from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.promote import promote
 from tasks.section import Section
 from tasks.snapshot import STEP as SNAPSHOT
@@ -49,6 +49,7 @@ class Keyword:
     spread = "sharded"
     version = 1
     libraries: ClassVar[tuple[str, ...]] = ()
+    columns: tuple[str, ...] = ()
 
     def __init__(self, params: KeywordParams, seed: int) -> None:
         self._surety = params.surety
@@ -56,7 +57,7 @@ class Keyword:
     def labels(self, model: dict[str, str]) -> list[str]:
         return sorted(set(model.values()))
 
-    def predict(self, model: dict[str, str], texts: Sequence[str]) -> np.ndarray:
+    def predict(self, model: dict[str, str], texts: Sequence[str], columns: Columns = NO_COLUMNS) -> np.ndarray:
         labels = self.labels(model)
         chances = np.full((len(texts), len(labels)), (1 - self._surety) / max(len(labels) - 1, 1))
         for row, text in enumerate(texts):

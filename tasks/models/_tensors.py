@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 TENSORS = "model.safetensors"
 WORDS = "model.json"
 
+Layout = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Kind (as ``float32``) and shape of each named tensor, in order."""
+
 
 def write(folder: Path, tensors: Mapping[str, np.ndarray], words: Mapping[str, list[str]]) -> None:
     """Save arrays and lists of text in ``folder``; equal models give equal bytes."""
@@ -39,27 +42,27 @@ def read(folder: Path, lists: tuple[str, ...]) -> tuple[dict[str, np.ndarray], d
         tensors = load_file(folder / TENSORS)
         words = json.loads((folder / WORDS).read_text(encoding="utf-8"))
     except (OSError, ValueError, SafetensorError) as error:
-        raise Corrupt(f"{folder.name}: not a readable model: {type(error).__name__}: {error}") from error
+        raise Corrupt(f"{TENSORS} or {WORDS} is not readable: {type(error).__name__}: {error}") from error
     if not isinstance(words, dict) or set(words) != set(lists) or not all(_distinct(words[name]) for name in lists):
         raise Corrupt(f"{WORDS} does not hold exactly {', '.join(lists)}, each a list of distinct texts")
     return tensors, words
 
 
-def checked(tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]) -> list[np.ndarray]:
-    """The arrays in the order of ``shapes``, float32 and finite, each of its shape.
+def checked(tensors: Mapping[str, np.ndarray], layout: Layout) -> list[np.ndarray]:
+    """The arrays in the order of ``layout``, each of its kind and shape, and finite.
 
     Raises:
         Corrupt: one is missing, of another shape or kind, not finite, or not asked for.
     """
     import numpy as np
 
-    if set(tensors) != set(shapes):
-        raise Corrupt(f"{TENSORS} holds {', '.join(sorted(tensors))}; expected {', '.join(sorted(shapes))}")
-    for name, shape in shapes.items():
+    if set(tensors) != set(layout):
+        raise Corrupt(f"{TENSORS} holds {', '.join(sorted(tensors))}; expected {', '.join(sorted(layout))}")
+    for name, (kind, shape) in layout.items():
         found = tensors[name]
-        if found.shape != shape or found.dtype != np.float32 or not np.isfinite(found).all():
-            raise Corrupt(f"{TENSORS}: {name} is {found.dtype} {found.shape}; expected finite float32 {shape}")
-    return [tensors[name] for name in shapes]
+        if found.shape != shape or found.dtype != kind or not np.isfinite(found).all():
+            raise Corrupt(f"{TENSORS}: {name} is {found.dtype} {found.shape}; expected finite {kind} {shape}")
+    return [tensors[name] for name in layout]
 
 
 def _distinct(value: Any) -> bool:

@@ -41,22 +41,22 @@ def count(batches: Iterable[pa.Table], cut: Terms) -> pa.Table:
     return with_labels(pa.table(columns), labels)
 
 
-def combine(counts: Iterable[pa.Table], *, least: int, most: int, size: int) -> pa.Table:
+def combine(counts: Iterable[pa.Table], *, least: int, most: int, size: int, by: str = "term") -> pa.Table:
     """Reduce: the ``size`` terms that occur in most documents, of those in ``least`` to ``most``; by term."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     tables = list(counts)
-    summed = pa.concat_tables(tables).group_by("term").aggregate([("documents", "sum")])
-    summed = summed.rename_columns(["term", "documents"])
+    summed = pa.concat_tables(tables).group_by(by).aggregate([("documents", "sum")])
+    summed = summed.rename_columns([by, "documents"])
     documents = summed["documents"]
     kept = summed.filter(pc.and_(pc.greater_equal(documents, least), pc.less_equal(documents, most)))
     # The tie between equally frequent terms is broken by the term: never by the order of shards.
-    ranked = kept.sort_by([("documents", "descending"), ("term", "ascending")])
+    ranked = kept.sort_by([("documents", "descending"), (by, "ascending")])
     labels: Counter[str] = Counter()
     for table in tables:
         labels.update(label_rows(table))
-    return with_labels(ranked.slice(0, size).sort_by("term").combine_chunks(), labels)
+    return with_labels(ranked.slice(0, size).sort_by(by).combine_chunks(), labels)
 
 
 def with_labels(table: pa.Table, rows: Mapping[str, int]) -> pa.Table:

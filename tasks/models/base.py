@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from tasks.registry import Registry
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
     from tasks.models._fit import FitParams
 
+Columns = Mapping[str, Sequence[str | None]]
+"""Values of rows by column."""
+
+NO_COLUMNS: Columns = MappingProxyType({})
+
 
 class Recipe(Protocol):
     """One model family: how to count features, score, save and load it.
@@ -26,7 +32,7 @@ class Recipe(Protocol):
     ``spread`` says how training uses several workers, and which protocol adds the fitting:
     ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored``
     (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables
-    with at least ``uid``, ``text`` and ``label`` (never null). Heavy libraries are imported inside the
+    with ``uid``, ``text``, ``label`` (never null) and the recipe's ``columns``. Heavy libraries are imported inside the
     methods: the configuration imports every recipe that a YAML names.
     """
 
@@ -35,6 +41,9 @@ class Recipe(Protocol):
     version: ClassVar[int]
     libraries: ClassVar[tuple[str, ...]]
     """Distributions whose version shapes the model."""
+
+    columns: tuple[str, ...]
+    """What it reads of a row beside its text and label: of ``uid``, ``group`` and ``language``."""
 
     def __init__(self, params: Any, seed: int) -> None: ...
 
@@ -50,8 +59,8 @@ class Recipe(Protocol):
     def labels(self, model: Any) -> list[str]:
         """The classes, in the column order of ``predict``."""
 
-    def predict(self, model: Any, texts: Sequence[str]) -> np.ndarray:
-        """Class probabilities, shape ``(len(texts), len(labels))``, float64."""
+    def predict(self, model: Any, texts: Sequence[str], columns: Columns = NO_COLUMNS) -> np.ndarray:
+        """Class probabilities, shape ``(len(texts), len(labels))``, float64; ``columns`` as the recipe names them."""
 
     def facts(self, model: Any) -> dict[str, int]:
         """What the model is made of, for manifests and reports, e.g. trees and nodes."""
@@ -112,7 +121,11 @@ class MirroredRecipe(Recipe, Protocol):
         """The untrained network; called within the strategy's scope, after the seed was set."""
 
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
-        """Encoded examples as arrays of equal length, padded and cut; what ``losses`` gets as ``batch``."""
+        """Encoded examples as arrays of equal length, padded and cut; what ``losses`` gets as ``batch``.
+
+        But for their number of rows, shapes are the same for all examples: workers that trace a step
+        anew at different batches would wait for each other for ever.
+        """
 
     def losses(self, network: keras.Model, batch: Mapping[str, tf.Tensor], training: bool) -> Mapping[str, tf.Tensor]:
         """Run the network: ``loss`` and any metric (as ``accuracy``), each float32 of shape ``(examples,)``."""

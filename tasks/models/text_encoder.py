@@ -12,7 +12,7 @@ from pydantic import Field
 from tasks.models import _vocabulary
 from tasks.models._fit import FitParams
 from tasks.models._tokens import PADDING, TokenIds, Words
-from tasks.models.base import RECIPES
+from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.models.base import Field as Column
 from tasks.section import Section
 
@@ -66,6 +66,7 @@ class TextEncoder:
     spread: ClassVar[str] = "mirrored"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
+    columns: tuple[str, ...] = ()
 
     def __init__(self, params: TextEncoderParams, seed: int) -> None:
         self.params = params
@@ -126,7 +127,7 @@ class TextEncoder:
     def labels(self, model: TextEncoderModel) -> list[str]:
         return list(model.labels)
 
-    def predict(self, model: TextEncoderModel, texts: Sequence[str]) -> np.ndarray:
+    def predict(self, model: TextEncoderModel, texts: Sequence[str], columns: Columns = NO_COLUMNS) -> np.ndarray:
         import numpy as np
 
         if not model.built:
@@ -149,7 +150,7 @@ class TextEncoder:
     def save(self, model: TextEncoderModel, folder: Path) -> None:
         from tasks.models import _tensors
 
-        names = self._shapes(len(model.terms), len(model.labels))
+        names = self._tensors(len(model.terms), len(model.labels))
         tensors = dict(zip(names, model.weights, strict=True))
         _tensors.write(folder, tensors, {"terms": model.terms, "labels": model.labels})
 
@@ -157,20 +158,21 @@ class TextEncoder:
         from tasks.models import _tensors
 
         tensors, lists = _tensors.read(folder, _LISTS)
-        shapes = self._shapes(len(lists["terms"]), len(lists["labels"]))
-        return TextEncoderModel(lists["terms"], lists["labels"], _tensors.checked(tensors, shapes))
+        layout = self._tensors(len(lists["terms"]), len(lists["labels"]))
+        return TextEncoderModel(lists["terms"], lists["labels"], _tensors.checked(tensors, layout))
 
     def _tokens(self, texts: Sequence[str], ids: TokenIds) -> list[list[int]]:
         return [ids.ids(self._words.terms(text)[: self.params.max_tokens]) for text in texts]
 
-    def _shapes(self, terms: int, labels: int) -> dict[str, tuple[int, ...]]:
-        """Name and shape of each weight, in the network's order."""
+    def _tensors(self, terms: int, labels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Name, kind and shape of each weight, in the network's order."""
         width, filters = self.params.dimension, self.params.filters
         shapes: dict[str, tuple[int, ...]] = {"embedding": (terms + 1 + self.params.buckets, width)}
         for window in self.params.windows:
             shapes |= {f"window_{window}.kernel": (window, width, filters), f"window_{window}.bias": (filters,)}
         wide = width + filters * len(self.params.windows)
-        return {**shapes, "labels.kernel": (wide, labels), "labels.bias": (labels,)}
+        shapes |= {"labels.kernel": (wide, labels), "labels.bias": (labels,)}
+        return {name: ("float32", shape) for name, shape in shapes.items()}
 
     def _network(self, terms: int, labels: int) -> keras.Model:
         import keras

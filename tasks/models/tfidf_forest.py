@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.errors import BadInput, Corrupt
 from tasks.models._terms import Analysis, document_frequencies
-from tasks.models.base import RECIPES
+from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
 from tasks.step import Shard
 
@@ -91,6 +91,7 @@ class TfidfForest:
     spread: ClassVar[str] = "sharded"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
+    columns: tuple[str, ...] = ()
 
     def __init__(self, params: TfidfForestParams, seed: int) -> None:
         self._params = params
@@ -166,7 +167,7 @@ class TfidfForest:
     def labels(self, model: TfidfForestModel) -> list[str]:
         return [str(label) for label in model.forest.classes_]
 
-    def predict(self, model: TfidfForestModel, texts: Sequence[str]) -> np.ndarray:
+    def predict(self, model: TfidfForestModel, texts: Sequence[str], columns: Columns = NO_COLUMNS) -> np.ndarray:
         """The mean of the trees' class shares, shape ``(len(texts), len(labels))``."""
         import numpy as np
 

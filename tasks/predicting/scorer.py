@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +31,8 @@ class Scorer:
         self._recipe = recipe
         self._model = model
         self._labels = recipe.labels(model)
+        self.columns = tuple(dict.fromkeys(("uid", "url", "text", *recipe.columns)))
+        """What a row must have to be scored."""
         self.said: Counter[str] = Counter()
         chances = pa.struct([(label, pa.float64()) for label in self._labels])
         self.schema = pa.schema(
@@ -52,17 +53,18 @@ class Scorer:
             },
         )
 
-    def score(self, uids: pa.Array, urls: pa.Array, texts: Sequence[str]) -> pa.RecordBatch:
+    def score(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The predictions of some rows, in order."""
-        chances = self._recipe.predict(self._model, texts)
+        columns = {name: rows[name].to_pylist() for name in self._recipe.columns}
+        chances = self._recipe.predict(self._model, rows["text"].to_pylist(), columns)
         best = chances.argmax(axis=1)
         predicted = [self._labels[i] for i in best]
         self.said.update(predicted)
         columns = [pa.array(chances[:, i], pa.float64()) for i in range(len(self._labels))]
         return pa.RecordBatch.from_arrays(
             [
-                uids,
-                urls,
+                rows["uid"],
+                rows["url"],
                 pa.array(predicted, pa.string()),
                 pa.array(chances[range(len(best)), best], pa.float64()),
                 pa.StructArray.from_arrays(columns, fields=list(self.schema.field("probabilities").type)),
@@ -81,10 +83,9 @@ class Predictions:
         self.rows = 0
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Score rows that have at least ``uid``, ``url`` and ``text``, and append what comes of them."""
+        """Score rows that have at least the scorer's ``columns``, and append what comes of them."""
         for start in range(0, batch.num_rows, BATCH_ROWS):
-            rows = batch.slice(start, BATCH_ROWS)
-            scored = self._scorer.score(rows["uid"], rows["url"], rows["text"].to_pylist())
+            scored = self._scorer.score(batch.slice(start, BATCH_ROWS))
             self._writer.write_batch(scored)
             self.rows += scored.num_rows
 

@@ -26,8 +26,8 @@ class Rows:
     """The rows of one split whose global position is ``shard.index`` modulo ``shard.count``.
 
     Iterating downloads one file at a time and yields tables of ``uid``, ``text``, ``label`` (as the
-    configuration's ``train.label`` names it, never null) and ``columns``. ``unlabelled`` counts the
-    rows left out for want of a label, once the stream has ended.
+    configuration's ``train.label`` names it, never null), what the recipe reads beside them, and ``columns``.
+    ``unlabelled`` counts the rows left out for want of a label, once the stream has ended.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Rows:
         self._context = context
         self._files = training.snapshot.of_role(split)
         self._label = training.corpus.train.label
-        self._columns = ("uid", "text", *columns)
+        self._columns = tuple(dict.fromkeys(("uid", "text", *training.recipe.columns, *columns)))
         self._shard = shard or Shard()
         self.unlabelled = 0
 

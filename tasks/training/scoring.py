@@ -67,13 +67,15 @@ def score(
 ) -> tuple[dict[str, Scores], Rows]:
     """The scores of each named model on one split of the training's snapshot, and the rows as they were read."""
     slices = training.corpus.train.slices
-    rows = Rows(context, training, split, columns=tuple(dict.fromkeys(("url", *slices))))
+    read = [column for recipe, _ in models.values() for column in recipe.columns]
+    rows = Rows(context, training, split, columns=("url", *slices, *read))
     scores = {name: Scores(frozenset(recipe.labels(model))) for name, (recipe, model) in models.items()}
     progress = Progress(context.log, "documents", rows.total)
     for batch in rows:
         texts = batch["text"].to_pylist()
         for name, (recipe, model) in models.items():
-            _count(scores[name], batch, recipe.labels(model), recipe.predict(model, texts), slices)
+            columns = {column: batch[column].to_pylist() for column in recipe.columns}
+            _count(scores[name], batch, recipe.labels(model), recipe.predict(model, texts, columns), slices)
         progress.advance(batch.num_rows)
     return scores, rows
 

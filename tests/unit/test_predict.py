@@ -82,9 +82,9 @@ def test_more_documents_than_a_batch_are_scored_batch_by_batch(
     sizes = []
     original = Keyword.predict
 
-    def watched(self: Any, model: Any, texts: Any) -> Any:
+    def watched(self: Any, model: Any, texts: Any, *columns: Any) -> Any:
         sizes.append(len(texts))
-        return original(self, model, texts)
+        return original(self, model, texts, *columns)
 
     crowned(context)
     cleaned(context, documents(2 * scorer.BATCH_ROWS + 7))
