@@ -21,6 +21,7 @@ from tasks.catalog import Catalog, Input, Manifest
 from tasks.config import Corpus
 from tasks.step import Context
 from tasks.store import Store, open_store
+from tests.gang.gang import Gang, MakeGang
 
 CORPUS: dict[str, Any] = {
     "corpus": "docs",
@@ -138,3 +139,17 @@ def s3_env(s3_server: dict[str, str]) -> dict[str, str]:
 def s3_store(s3_env: dict[str, str]) -> Store:
     """An empty bucket of its own on the S3 server."""
     return open_store(f"s3://test-{uuid.uuid4().hex[:12]}", s3_env)
+
+
+@pytest.fixture
+def make_gang(tmp_path: Path) -> Iterator[MakeGang]:
+    """``make_gang(script, workers=2, **timing)``: a gang whose supervisors are yet to start; see ``tests.gang``."""
+    gangs: list[Gang] = []
+
+    def make(script: dict[str, Any] | None = None, workers: int = 2, **timing: float) -> Gang:
+        gangs.append(Gang(tmp_path / f"gang-{len(gangs)}", script or {}, timing, workers))
+        return gangs[-1]
+
+    yield make
+    for gang in gangs:
+        gang.close()

@@ -20,7 +20,7 @@ _PATIENCE = 10.0
 class Child:
     """One running child, in a process group of its own; its standard error is the supervisor's.
 
-    ``heard`` gets each event, ``garbled`` why the line to it broke.
+    ``heard`` gets each event; ``garbled`` is told when it sends what is none.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Child:
             self._process = subprocess.Popen(
                 command, stdin=theirs.fileno(), stdout=theirs.fileno(), env=dict(environment), process_group=0
             )
-        self._wire = Wire(selector, ours, heard, garbled)
+        self._wire = Wire(selector, ours, heard, lambda why: garbled(why) if self._wire.garbled else None)
 
     @property
     def pid(self) -> int:

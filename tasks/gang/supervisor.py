@@ -94,7 +94,6 @@ class Supervisor:
         """Whether the child has nothing left to do."""
         self._told: float | None = None
         self._stopped: float | None = None
-        self._broken: tuple[str, float] | None = None
         self._doing: Any = None
         self._said = 0.0
         self._beaten = 0.0
@@ -178,6 +177,7 @@ class Supervisor:
                 return
             case "done":
                 self._at_rest = True
+                self._log.info("done")
             case "step":
                 self._progress(event)
             case "alive":
@@ -195,7 +195,7 @@ class Supervisor:
             self._log.info("progress", **{k: v for k, v in event.items() if k != "event"})
 
     def _garbled(self, why: str) -> None:
-        self._broken = (why, time.monotonic())
+        self._fall(lost(self._worker, f"its training process does not keep to the protocol: {why}"))
 
     def _reap(self) -> None:
         if self._child is None or self._child.exit_code is not None:
@@ -241,13 +241,8 @@ class Supervisor:
             self._fall(lost(self._worker, late))
         if self._child is None or self._at_rest:
             return
-        if self._broken and now - self._broken[1] > self._timing.farewell:
-            self._fall(lost(self._worker, f"its training process cannot be heard any more: {self._broken[0]}"))
-        if not self._child.stopped:
-            self._stopped = None
-        elif self._stopped is None:
-            self._stopped = now
-        elif now - self._stopped > self._timing.stopped:
+        self._stopped = (self._stopped or now) if self._child.stopped else None
+        if self._stopped and now - self._stopped > self._timing.stopped:
             self._fall(
                 lost(self._worker, f"its training process was stopped (SIGSTOP) for {now - self._stopped:.0f} s")
             )

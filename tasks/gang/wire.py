@@ -30,6 +30,8 @@ class Wire:
         limit: int = LINE_BYTES,
     ) -> None:
         self.heard, self.ended = heard, ended
+        self.garbled = False
+        """Whether the other side sent what is no message."""
         self._selector, self._socket = selector, sock
         self._lines = Lines(limit)
         self._waiting = b""
@@ -97,6 +99,7 @@ class Wire:
             for message in self._lines.feed(data):
                 self.heard(message)
         except ValueError as error:
+            self.garbled = True
             self._end(str(error))
         return True
 

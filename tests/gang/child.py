@@ -32,6 +32,13 @@ def fault(at: str, line: ChildEnd) -> None:
     match SCRIPT.get(f"{WORKER}.{at}"):
         case "hang":
             time.sleep(600)
+        case "hold":
+            while not (FOLDER / "go").exists():
+                time.sleep(0.01)
+        case "alive":
+            for _ in range(10):
+                time.sleep(0.25)
+                line.report("alive", doing=at)
         case "exit":
             os._exit(9)
         case "crash":
@@ -42,8 +49,11 @@ def fault(at: str, line: ChildEnd) -> None:
         case "orphan":
             if os.fork() == 0:
                 os.setsid()
-                (FOLDER / f"{WORKER}.orphan").write_text(str(os.getpid()))
+                mark.with_suffix(".tmp").write_text(str(os.getpid()))
+                mark.with_suffix(".tmp").rename(FOLDER / f"{WORKER}.orphan")
                 time.sleep(600)
+            while not (FOLDER / f"{WORKER}.orphan").exists():
+                time.sleep(0.01)
         case "deaf":
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             line.stop = lambda: None  # type: ignore[method-assign]

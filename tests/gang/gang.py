@@ -48,6 +48,10 @@ def alive(pid: int) -> bool:
     return state != "Z"
 
 
+MakeGang = Callable[..., "Gang"]
+"""The fixture ``make_gang``: ``make_gang(script, workers=2, **timing)`` is a gang that is not started yet."""
+
+
 @dataclass
 class Ended:
     """How one supervisor ended."""
@@ -114,6 +118,14 @@ class Gang:
         wait_until(mark.exists, f"worker {worker} is at {at}: {self.log(worker)}")
         return int(mark.read_text())
 
+    def says(self, worker: int, words: str) -> None:
+        """Wait until a supervisor has logged this."""
+        wait_until(lambda: words in self.log(worker), f"worker {worker} says {words!r}: {self.log(worker)}")
+
+    def release(self) -> None:
+        """Let a child that holds go on."""
+        (self.folder / "go").touch()
+
     def signal(self, worker: int, number: int) -> None:
         os.kill(self.running[worker].pid, number)
 
@@ -139,4 +151,4 @@ class Gang:
     def leftovers(self) -> list[int]:
         """Children that have outlived their supervisors."""
         marks = [path for path in self.folder.glob("?.*") if path.suffix != ".tmp"]
-        return [pid for path in marks if alive(pid := int(path.read_text()))]
+        return [pid for pid in {int(path.read_text()) for path in marks} if alive(pid)]
