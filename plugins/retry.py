@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
-from tasks.errors import BadInput, GateFailed
+from tasks.errors import BadInput, GateFailed, PeerLost, Preempted
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -17,17 +17,25 @@ if TYPE_CHECKING:
 
 FIRST_DELAY = timedelta(seconds=30)
 LONGEST_DELAY = timedelta(minutes=15)
+REGROUP_DELAY = timedelta(seconds=3)
+"""Before the first new start of a gang that lost a worker: nothing is overloaded, and a checkpoint waits."""
 
 
 class BackoffPolicy(ExceptionRetryPolicy):
     """``BadInput``, ``GateFailed`` and ``Quarantined`` fail at once; anything else is retried with backoff.
 
-    The delay doubles from ``first`` up to ``longest`` and is spread by a factor drawn from
+    A gang that was told to leave is started again at once (where, is for the cluster to say), one that lost a
+    worker after ``regroup``. The delay doubles from ``first`` up to ``longest`` and is spread by a factor drawn from
     [0.5, 1.5): Airflow's own jitter is a hash of DAG, task and logical date, which is the same for all
     mapped tasks of a partitioned run, so that all shards of a night would knock on the store at once.
     """
 
-    def __init__(self, first: timedelta = FIRST_DELAY, longest: timedelta = LONGEST_DELAY) -> None:
+    def __init__(
+        self,
+        first: timedelta = FIRST_DELAY,
+        longest: timedelta = LONGEST_DELAY,
+        regroup: timedelta = REGROUP_DELAY,
+    ) -> None:
         super().__init__(
             rules=[
                 RetryRule(BadInput, RetryAction.FAIL, reason="wrong input or configuration: a retry fails again"),
@@ -36,6 +44,7 @@ class BackoffPolicy(ExceptionRetryPolicy):
         )
         self.first = first
         self.longest = longest
+        self.regroup = min(regroup, first)
 
     def evaluate(
         self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
@@ -43,13 +52,18 @@ class BackoffPolicy(ExceptionRetryPolicy):
         decision = super().evaluate(exception, try_number, max_tries, context)
         if decision.action is not RetryAction.DEFAULT:
             return decision
-        delay = self.delay(try_number)
+        delay = self._delay_after(exception, try_number)
         return decision.retry(delay, f"{type(exception).__name__}: again in {delay.total_seconds():.0f} s")
 
-    def delay(self, try_number: int) -> timedelta:
-        """How long to wait after try ``try_number`` (from 1) failed."""
-        doubled = self.first * 2.0 ** min(try_number - 1, 30)
+    def delay(self, try_number: int, first: timedelta | None = None) -> timedelta:
+        """How long to wait after try ``try_number`` (from 1) failed; ``first`` instead of the policy's own."""
+        doubled = (self.first if first is None else first) * 2.0 ** min(try_number - 1, 30)
         return min(doubled, self.longest) * random.uniform(0.5, 1.5)
+
+    def _delay_after(self, exception: BaseException, try_number: int) -> timedelta:
+        if isinstance(exception, Preempted):
+            return timedelta(0)
+        return self.delay(try_number, self.regroup if isinstance(exception, PeerLost) else None)
 
 
 def retry_arguments() -> dict[str, Any]:

@@ -9,7 +9,7 @@ from airflow.sdk import RetryAction
 
 from plugins.errors import StepKilled, error_of
 from plugins.retry import BackoffPolicy, retry_arguments
-from tasks.errors import BadInput, Corrupt, GateFailed, NightshiftError, Quarantined, StoreError
+from tasks.errors import BadInput, Corrupt, GateFailed, NightshiftError, PeerLost, Preempted, Quarantined, StoreError
 
 
 def payload(name: str, message: str = "what went wrong") -> dict[str, object]:
@@ -38,6 +38,17 @@ def test_delays_double_up_to_a_limit_and_are_spread() -> None:
         assert middle * 1.3 < max(delays) < middle * 1.5, "spread above"
 
 
+def test_a_gang_is_started_again_soon_and_one_that_was_told_to_leave_at_once() -> None:
+    policy = BackoffPolicy()
+    lost = [policy.evaluate(PeerLost("x"), try_number, 9).retry_delay for try_number in (1, 2, 500)]
+    assert lost[0] is not None and lost[1] is not None and lost[2] is not None
+    assert timedelta(seconds=1) < lost[0] < timedelta(seconds=5)
+    assert timedelta(seconds=2) < lost[1] < timedelta(seconds=10)
+    assert lost[2] > timedelta(minutes=5), "a gang that never holds must not be started for ever at full speed"
+    for try_number in (1, 5):
+        assert policy.evaluate(Preempted("x"), try_number, 9).retry_delay == timedelta(0)
+
+
 def test_the_first_delay_is_a_setting_of_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NIGHTSHIFT_RETRY_DELAY", "2")
     arguments = retry_arguments()
@@ -53,7 +64,10 @@ def test_the_first_delay_is_a_setting_of_the_deployment(monkeypatch: pytest.Monk
         (1, "StoreError", StoreError),
         (1, "Corrupt", Corrupt),
         (1, "ValueError", NightshiftError),
-        (77, "Anything", NightshiftError),
+        (75, "PeerLost", PeerLost),
+        (77, "Preempted", Preempted),
+        (75, "BadInput", PeerLost),
+        (99, "Anything", NightshiftError),
     ],
 )
 def test_a_step_ends_with_the_exception_that_its_code_and_type_name(
