@@ -52,5 +52,6 @@ class _Lazy(click.Group):
 def main() -> None:
     """Retrain models from crawled corpora, every night. Each command is one step of the chain.
 
-    Exit codes: 0 done, 2 bad input or configuration, 3 gate failed, 1 anything else.
+    Exit codes: 0 done, 2 bad input or configuration, 3 gate failed, 75 a worker of a gang was lost, 77 a gang was told
+    to leave and made a checkpoint (after both: start all workers again), 1 anything else.
     """
