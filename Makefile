@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast lint bench lock clean
+.PHONY: help demo up down test test-fast lint bench bench-clean lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ lint: .venv/ready ## format, lint and type checks
 
 bench: .venv/ready ## measure; prints a table and writes build/bench/*.json
 	$(RUN)/python -m tests.benchmarks
+
+bench-clean: .venv/ready ## cleaning beside datatrove's, one core each, same pages and filters
+	$(RUN)/python -m tests.benchmarks.bench_clean
 
 lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
