@@ -1,0 +1,1 @@
+"""Trainings of ``bench_train``: synthetic data, real commands, pinned to cores."""

@@ -1,0 +1,140 @@
+"""A store with a snapshot and all that comes before ``train``, made by the real steps of drawn words."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tasks.catalog import Catalog
+from tasks.config import Corpus
+from tasks.step import Context
+from tasks.store import open_store
+from tasks.training import Training
+from tests.published import Days, document
+
+DAY = "2026-11-01"
+PROGRAM = (sys.executable, "-c", "from tasks.cli import main; main()")
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What the documents look like."""
+
+    count: int
+    words: int
+    vocabulary: int
+    labels: int = 8
+    clear: float = 0.08
+    """Share of a text's words that speak of its label."""
+    confused: float = 0.1
+    """Share of documents with another label than they speak of: what no model gets right."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The documents; word ``n`` is about ``n`` times rarer than the first."""
+        common = [f"word{i}" for i in range(self.vocabulary)]
+        weights = [1 / (i + 2) for i in range(self.vocabulary)]
+        rows = []
+        for number in range(self.count):
+            draw = random.Random(number)
+            label = said = number % self.labels
+            if draw.random() < self.confused:
+                label = draw.randrange(self.labels)
+            words = draw.choices(common, weights, k=self.words)
+            for place in range(self.words):
+                if draw.random() < self.clear:
+                    # Neighbouring labels share half of their words.
+                    words[place] = f"topic{(said * 20 + draw.randrange(40)) % (self.labels * 20)}"
+            rows.append(document(f"http://site/{number}", f"{number} " + " ".join(words), label=f"label{label}"))
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One training, ready to start, as often as copies of it are made."""
+
+    folder: Path
+    snapshot: str
+
+    @property
+    def store(self) -> str:
+        return f"file://{self.folder}/store"
+
+    @property
+    def yaml(self) -> Path:
+        return self.folder / "bench.yaml"
+
+    @property
+    def context(self) -> Context:
+        store = open_store(self.store, {})
+        corpus = Corpus.model_validate(json.loads(self.yaml.read_text()))
+        return Context(corpus, store, Catalog(store), structlog.get_logger())
+
+    def command(self, step: str, *options: str) -> list[str]:
+        """The command line of a step."""
+        given = [f"--corpus={self.yaml}", f"--snapshot={self.snapshot}", f"--store={self.store}", "--json"]
+        return [*PROGRAM, step, *given, *options]
+
+    def run(self, step: str, *options: str) -> dict[str, Any]:
+        """Run a step; returns its result.
+
+        Raises:
+            SystemExit: it failed; with what it said.
+        """
+        done = subprocess.run(self.command(step, *options), env=environment(), capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{step} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+        return dict(json.loads(done.stdout.splitlines()[-1]))
+
+    @property
+    def training(self) -> Training:
+        """The run."""
+        context = self.context
+        snapshot = context.catalog.load(f"snapshots/bench/{self.snapshot}", made_by="snapshot")
+        return Training.of(context.corpus, snapshot)
+
+    def copy(self, folder: Path) -> Place:
+        """The same, and nothing that is done there is seen here."""
+        shutil.copytree(self.folder, folder)
+        return Place(folder, self.snapshot)
+
+
+def environment() -> dict[str, str]:
+    """Of a process that knows no settings of this machine; one thread computes in each."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NIGHTSHIFT_", "AWS_", "TF_CONFIG"))}
+    return {**kept, "NIGHTSHIFT_LOG": "json", "NIGHTSHIFT_CPUS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def prepare(folder: Path, texts: Texts, train: Mapping[str, Any], **sections: Any) -> Place:
+    """Snapshot, features and, for a mirrored recipe, examples of drawn documents."""
+    folder.mkdir()
+    corpus = {
+        "corpus": "bench",
+        "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
+        "split": {"ratios": {"train": 0.6, "validation": 0.35, "test": 0.05}},
+        "train": dict(train),
+        **sections,
+    }
+    place = Place(folder, "")
+    place.yaml.write_text(json.dumps(corpus))  # JSON is YAML
+    context = place.context
+    days = Days(context, folder)
+    days.publish(DAY, *texts.rows())
+    place = Place(folder, days.snapshot().manifest.partition)
+    shards = context.corpus.train.shards
+    for index in range(shards):
+        place.run("prepare", f"--shard={index}/{shards}")
+    place.run("combine")
+    if "tfidf_forest" not in str(train["recipe"]):
+        for index in range(shards):
+            place.run("encode", f"--shard={index}/{shards}")
+    return place
