@@ -33,7 +33,6 @@ DAY = "2026-11-01"
 LABELS = ("fruit", "metal", "stars")
 _COMMON = 60
 _OWN = 12
-_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Ground:
             **s3_environment(self.turnstile.port, "faults", self._secret),
             "NIGHTSHIFT_LOG": "json",
             "PYTHONUNBUFFERED": "1",
-            **dict.fromkeys(_THREADS, "1"),
+            "NIGHTSHIFT_CPUS": "1",
         }
 
     def marked(self, mark: str) -> dict[str, str]:

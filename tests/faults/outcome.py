@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.evaluate import evaluate_part
 from tasks.training import load_model
+from tasks.training.scoring import score
 from tests.faults.ground import Place
 
 
@@ -27,7 +27,7 @@ class Outcome:
         context, training = place.context, place.training
         checksums: list[str] = []
         weights: list[Any] = []
-        counts: dict[str, Any] = {}
+        metrics: dict[str, Any] = {}
         for part in training.parts:
             manifest = context.catalog.load(training.model(part), made_by="train")
             assert not context.catalog.damaged(manifest), f"part {part} is damaged"
@@ -35,8 +35,9 @@ class Outcome:
             recipe: Any
             recipe, model = load_model(context, manifest)
             weights += recipe.weights(model)
-            counts = dict(evaluate_part(context, training, part).counts)
-        return cls(tuple(checksums), tuple(weights), counts["accuracy"], counts["macro_f1"])
+            scores, _ = score(context, training, "validation", {"part": (recipe, model)})
+            metrics = scores["part"].metrics()
+        return cls(tuple(checksums), tuple(weights), metrics["accuracy"], metrics["macro_f1"])
 
     def distance(self, other: Outcome) -> float:
         """The largest difference of any weight."""
