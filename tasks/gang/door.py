@@ -104,7 +104,8 @@ class Door:
             return
         assert self.hub is not None
         if identity.generation != self._identity.generation:
-            self._refuse(wire, address, PeerLost, f"generation {identity.generation}, here is another")
+            why = f"it is of generation {identity.generation}, and another is meeting here"
+            self._refuse(wire, address, PeerLost, why)
             return
         if difference := self._identity.difference(identity):
             why = f"worker {worker} cannot train with this gang: {difference}"

@@ -34,6 +34,9 @@ class Identity:
         Raises:
             ValueError: it is none.
         """
+        kinds = {"workers": int, "protocol": int, "code": dict}
+        if not isinstance(value, dict) or not all(isinstance(v, kinds.get(k, str)) for k, v in value.items()):
+            raise ValueError(f"no identity of a worker: {str(value)[:200]}")
         try:
             return cls(**value)
         except TypeError as error:

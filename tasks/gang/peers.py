@@ -17,7 +17,6 @@ from tasks.errors import BadInput, NightshiftError
 
 _LOWEST, _HIGHEST = 20_000, 32_000
 """Below the ports that Linux gives to outgoing connections: none of those takes one that was just found free."""
-_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +68,11 @@ def tf_config(peers: Sequence[Peer], worker: int) -> str:
     return json.dumps({"cluster": cluster, "task": {"type": "worker", "index": worker}})
 
 
-def listen(peer: Peer, patience: float = _PATIENCE) -> socket.socket:
+def listen(peer: Peer, patience: float) -> socket.socket:
     """A listening socket at ``peer``'s port: of that address when it is of this machine alone, else of all.
 
     Raises:
-        NightshiftError: the port is still taken after ``patience`` seconds (the last generation may be ending).
+        NightshiftError: the port is still taken after ``patience`` seconds.
     """
     deadline = time.monotonic() + patience
     while True:
@@ -85,7 +84,7 @@ def listen(peer: Peer, patience: float = _PATIENCE) -> socket.socket:
         time.sleep(min(0.2, patience))
 
 
-def require_free(peer: Peer, patience: float = _PATIENCE) -> None:
+def require_free(peer: Peer, patience: float) -> None:
     """See that TensorFlow can listen: it would only hang.
 
     Raises:

@@ -47,12 +47,12 @@ def supervise(
         BadInput: a worker's child says so, or the workers do not fit together.
         NightshiftError: a worker's child failed otherwise, or a port is taken.
     """
-    addresses.require_free(peers[worker])
+    addresses.require_free(peers[worker], timing.port)
     with selectors.DefaultSelector() as selector:
         news: deque[Mapping[str, Any]] = deque()
         uplink: Uplink
         if worker == 0:
-            listener = addresses.listen(peers[0])
+            listener = addresses.listen(peers[0], timing.port)
             uplink = HubHere(listener, identity, peers, timing, selector, news.append, log)
         else:
             uplink = HubThere(worker, identity, peers[0], timing, selector, news.append, log)
@@ -102,6 +102,7 @@ class Supervisor:
 
     def run(self) -> End:
         """Until the gang has ended; returns how."""
+        self._log.info("looking for the others")
         while self._end is None:
             self._turn()
         if self._end.cause:

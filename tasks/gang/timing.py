@@ -27,6 +27,8 @@ class Timing:
     """A child that was stopped (SIGSTOP) for so long is lost."""
     settle: float = 10.0
     """An error that only says that a peer is gone waits so long for one that says why."""
+    port: float = 10.0
+    """A port that something else holds may come free: the last generation may be ending."""
     hello: float = 5.0
     """Who connects must have said who it is."""
     grace: float = 45.0

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -46,6 +45,17 @@ def fault(at: str, line: ChildEnd) -> None:
         case "garble":
             os.write(line._events, b"\x00 no JSON\n")
             time.sleep(600)
+        case "zombie":
+            reader, writer = os.pipe()
+            if (parent := os.fork()) == 0:
+                if (orphan := os.fork()) != 0:
+                    os.write(writer, str(orphan).encode())
+                os._exit(0)
+            os.waitpid(parent, 0)
+            orphan = int(os.read(reader, 20))
+            while Path(f"/proc/{orphan}").exists():
+                time.sleep(0.01)
+            (FOLDER / f"{WORKER}.buried").write_text(str(os.getpid()))
         case "orphan":
             if os.fork() == 0:
                 os.setsid()
@@ -54,10 +64,6 @@ def fault(at: str, line: ChildEnd) -> None:
                 time.sleep(600)
             while not (FOLDER / f"{WORKER}.orphan").exists():
                 time.sleep(0.01)
-        case "deaf":
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            line.stop = lambda: None  # type: ignore[method-assign]
-            time.sleep(600)
         case [name, message]:
             raise getattr(errors, name)(message)
 

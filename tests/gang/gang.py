@@ -14,7 +14,6 @@ from typing import Any
 
 from tasks.gang.identity import Identity
 from tasks.gang.peers import Peer, on_loopback
-from tasks.gang.timing import Timing
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 20.0
@@ -26,6 +25,7 @@ QUICK: dict[str, float] = {
     "silence": 8.0,
     "stopped": 0.5,
     "settle": 1.0,
+    "port": 0.2,
     "hello": 0.5,
     "grace": 10.0,
     "farewell": 2.0,
@@ -75,6 +75,8 @@ class Gang:
     timing: dict[str, float] = field(default_factory=dict)
     workers: int = 2
     peers: tuple[Peer, ...] = ()
+    elsewhere: bool = False
+    """Whether its process ids are another namespace's."""
     running: dict[int, subprocess.Popen[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -83,15 +85,16 @@ class Gang:
         self.identity = {**IDENTITY.to_json(), "workers": self.workers}
 
     def start(self, *workers: int, wrapper: tuple[str, ...] = (), **identity: Any) -> Gang:
-        """Start these supervisors, or all of them."""
+        """Start these supervisors, or all of them: under ``wrapper``, and with another ``identity``."""
+        self.elsewhere = bool(wrapper)
         for worker in workers or range(self.workers):
             gang = {
                 "worker": worker,
                 "peers": ",".join(map(str, self.peers)),
                 "identity": {**self.identity, **identity},
+                "names": str(self.folder / "names"),
                 "timing": {**QUICK, **self.timing},
             }
-            Timing(**gang["timing"])
             environment = {
                 **os.environ,
                 "PYTHONPATH": str(ROOT),
@@ -140,15 +143,20 @@ class Gang:
                 raise AssertionError(f"worker {worker} has not ended: {self.log(worker)}") from None
             lines = out.splitlines()
             ended.append(Ended(process.returncode, json.loads(lines[-1]) if lines else {}, self.log(worker)))
+            if process.returncode >= 0 and not self.elsewhere:
+                assert worker not in self.leftovers(), f"the child of worker {worker} has outlived it"
         return ended
 
     def close(self) -> None:
-        for process in self.running.values():
+        while self.running:
+            _, process = self.running.popitem()
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+                process.wait()
+            if process.stdout:
+                process.stdout.close()
 
-    def leftovers(self) -> list[int]:
-        """Children that have outlived their supervisors."""
+    def leftovers(self) -> set[int]:
+        """Workers of which a child is alive."""
         marks = [path for path in self.folder.glob("?.*") if path.suffix != ".tmp"]
-        return [pid for pid in {int(path.read_text()) for path in marks} if alive(pid)]
+        return {int(path.name[0]) for path in marks if alive(int(path.read_text()))}

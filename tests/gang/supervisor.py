@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
+from pathlib import Path
 from typing import Any
 
 from tasks.errors import NightshiftError
@@ -23,8 +25,23 @@ class Log:
     warning = error = info
 
 
+def names_from(file: Path) -> None:
+    """Let names in .gang resolve once ``file`` is there: a headless Service without a cluster."""
+    resolve = socket.getaddrinfo
+
+    def resolved(host: Any, *rest: Any, **more: Any) -> Any:
+        if str(host).endswith(".gang"):
+            if not file.exists():
+                raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+            host = "127.0.0.1"
+        return resolve(host, *rest, **more)
+
+    socket.getaddrinfo = resolved  # type: ignore[assignment]
+
+
 def main() -> int:
     gang = json.loads(os.environ["NIGHTSHIFT_GANG"])
+    names_from(Path(gang["names"]))
     try:
         payload = supervise(
             gang["worker"],
