@@ -15,7 +15,7 @@ from tasks.command import ShardType, step_command
 from tasks.errors import BadInput
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, load_model
-from tasks.training.work import claim, open_training, require_shard
+from tasks.training.work import claim, open_training, require_part
 from tasks.work import Read, read
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def evaluate_part(context: Context, training: Training, part: Shard) -> StepResu
     from tasks.training.metrics import Pairs
     from tasks.training.scoring import Scores
 
-    require_shard(training, part, "--part")
-    model = read(context, training.model(part), f"train --snapshot {training.snapshot_id} --shard {part}")
+    require_part(training, part)
+    model = read(context, training.model(part), training.made_by(part))
     work = claim(context, training, STEP, training.report(part), [model])
     if done := work.done():
         return done

@@ -1,16 +1,16 @@
-"""``nightshift merge``: unite the part models into a candidate, or fall back to the best part."""
+"""``nightshift merge``: unite or average the part models into a candidate, or fall back to the best part."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.models.base import MirroredRecipe, ShardedRecipe
 from tasks.step import Context, Shard, Step, StepResult
-from tasks.train import sharded
 from tasks.training import Training, load_model, store_model
 from tasks.training.work import claim, open_training
 from tasks.work import Read, read
@@ -20,7 +20,7 @@ STEP = Step("merge", 1, ("pyarrow",))
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One shard's model and what its evaluation says of it."""
+    """One part's model, of a shard or an epoch, and what its evaluation says of it."""
 
     shard: Shard
     model: Read
@@ -40,16 +40,17 @@ class Part:
 
 
 def merge(context: Context, training: Training) -> StepResult:
-    """The union of the parts, files of role ``model`` under ``models/<corpus>/<run>/``.
+    """The parts as one model, files of role ``model`` under ``models/<corpus>/<run>/``.
 
-    A union whose macro-F1 on validation lies more than ``train.merge_tolerance`` under the best part's
-    is refused: that part becomes the candidate. ``counts["chosen"]`` says which (``union`` or
+    That is the union of a sharded recipe's parts, weighted by their rows, or the average of the epochs that a
+    mirrored one kept. One whose macro-F1 on validation lies more than ``train.merge_tolerance`` under the best
+    part's is refused: that part becomes the candidate. ``counts["chosen"]`` says which (``union``, ``average`` or
     ``part i/n``), ``details["validation"]`` has the numbers of all.
 
     Raises:
         BadInput: a part or its evaluation is missing or outdated, or every part is empty.
     """
-    every = [_part(context, training, shard) for shard in training.shards]
+    every = [_part(context, training, shard) for shard in training.parts]
     work = claim(context, training, STEP, training.model(), [r for part in every for r in (part.model, part.report)])
     if done := work.done():
         return done
@@ -63,10 +64,13 @@ def merge(context: Context, training: Training) -> StepResult:
     models = [load_model(context, part.model.manifest)[1] for part in parts]
     chosen, model, message = parts[0].name, models[0], "one part has rows: it is the candidate as it is"
     if len(parts) > 1:
+        merged = "average" if training.mirrored else "union"
         total = sum(part.rows for part in parts)
-        union = sharded(training).merge(models, [part.rows / total for part in parts])
-        validation["union"] = _headline(_validate(context, training, union))
-        chosen, message = _choose(validation, training.corpus.train.merge_tolerance)
+        union = cast(MirroredRecipe | ShardedRecipe, training.recipe).merge(
+            models, [part.rows / total for part in parts]
+        )
+        validation[merged] = _headline(_validate(context, training, union))
+        chosen, message = _choose(validation, merged, training.corpus.train.merge_tolerance)
         model = dict(zip(validation, [*models, union], strict=True))[chosen]
         context.log.info("chosen", model=chosen, reason=message)
     files, details = store_model(context, training, training.model(), model)
@@ -74,7 +78,7 @@ def merge(context: Context, training: Training) -> StepResult:
         "chosen": chosen,
         "parts": len(parts),
         "empty_parts": len(every) - len(parts),
-        "rows": sum(part.rows for part in parts),
+        "rows": parts[0].rows if training.mirrored else sum(part.rows for part in parts),
         **training.recipe.facts(model),
     }
     details |= {
@@ -89,7 +93,7 @@ def merge(context: Context, training: Training) -> StepResult:
 
 def _part(context: Context, training: Training, shard: Shard) -> Part:
     snapshot = training.snapshot_id
-    model = read(context, training.model(shard), f"train --snapshot {snapshot} --shard {shard}")
+    model = read(context, training.model(shard), training.made_by(shard))
     again = f"evaluate --snapshot {snapshot} --part {shard}"
     report = read(context, training.report(shard), again)
     if model.manifest.digest() not in {source.digest for source in report.manifest.inputs}:
@@ -111,17 +115,17 @@ def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     return {name: metrics[name] for name in ("accuracy", "macro_f1")}
 
 
-def _choose(validation: dict[str, dict[str, float]], tolerance: float) -> tuple[str, str]:
-    """The union, unless it lies more than ``tolerance`` of macro-F1 under the best part; and why."""
-    union = validation["union"]["macro_f1"]
-    best = max((name for name in validation if name != "union"), key=lambda name: validation[name]["macro_f1"])
+def _choose(validation: dict[str, dict[str, float]], merged: str, tolerance: float) -> tuple[str, str]:
+    """The merged model, unless it lies more than ``tolerance`` of macro-F1 under the best part; and why."""
+    union = validation[merged]["macro_f1"]
+    best = max((name for name in validation if name != merged), key=lambda name: validation[name]["macro_f1"])
     highest = validation[best]["macro_f1"]
     if union < highest - tolerance:
         return best, (
-            f"the union's macro-F1 {union:.4f} lies more than train.merge_tolerance ({tolerance}) under {best}'s "
+            f"the {merged}'s macro-F1 {union:.4f} lies more than train.merge_tolerance ({tolerance}) under {best}'s "
             f"{highest:.4f}: {best} is the candidate"
         )
-    return "union", f"the union's macro-F1 is {union:.4f}, the best part's ({best}) {highest:.4f}"
+    return merged, f"the {merged}'s macro-F1 is {union:.4f}, the best part's ({best}) {highest:.4f}"
 
 
 @step_command("merge", partition=False)

@@ -57,6 +57,16 @@ def features_folder(corpus: str, run: str, shard: Shard | None = None) -> str:
     return f"features/{corpus}/{run}" + (f"/shards/{shard.folder}" if shard else "")
 
 
+def examples_folder(corpus: str, run: str, shard: Shard) -> str:
+    """Where ``encode`` writes one shard."""
+    return f"features/{corpus}/{run}/examples/{shard.folder}"
+
+
+def checkpoints_folder(corpus: str, run: str) -> str:
+    """Where a mirrored training keeps what it goes on from."""
+    return f"models/{corpus}/{run}/checkpoints"
+
+
 def model_folder(corpus: str, run: str, part: Shard | None = None) -> str:
     """Where ``merge`` writes the candidate, or ``train`` one part."""
     return f"models/{corpus}/{run}" + (f"/parts/{part.folder}" if part else "")
@@ -88,7 +98,22 @@ class Training:
     @property
     def shards(self) -> tuple[Shard, ...]:
         """The shards of the train split, one a mapped task."""
-        return tuple(Shard(i, self.corpus.train.shards) for i in range(self.corpus.train.shards))
+        return _shares(self.corpus.train.shards)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether all workers train one model in step; else each shard is fitted alone."""
+        return RECIPES.get(self.corpus.train.recipe.name).spread == "mirrored"
+
+    @property
+    def parts(self) -> tuple[Shard, ...]:
+        """The part models: one a shard, or of a mirrored training one an epoch that is kept."""
+        return _shares(self.corpus.train.recipe.params.average) if self.mirrored else self.shards
+
+    def made_by(self, part: Shard) -> str:
+        """The command that makes one part."""
+        shard = "" if self.mirrored else f" --shard {part}"
+        return f"train --snapshot {self.snapshot_id}{shard}"
 
     @property
     def recipe(self) -> Recipe:
@@ -105,6 +130,15 @@ class Training:
         """Folder of the features, or of one shard's counts."""
         return features_folder(self.corpus.corpus, self.run, shard)
 
+    def examples(self, shard: Shard) -> str:
+        """Folder of one shard's encoded examples."""
+        return examples_folder(self.corpus.corpus, self.run, shard)
+
+    @property
+    def checkpoints(self) -> str:
+        """Folder of the checkpoints."""
+        return checkpoints_folder(self.corpus.corpus, self.run)
+
     def model(self, part: Shard | None = None) -> str:
         """Folder of the candidate, or of one part."""
         return model_folder(self.corpus.corpus, self.run, part)
@@ -112,3 +146,7 @@ class Training:
     def report(self, part: Shard | None = None) -> str:
         """Folder of the candidate's report, or of one part's."""
         return report_folder(self.corpus.corpus, self.run, part)
+
+
+def _shares(count: int) -> tuple[Shard, ...]:
+    return tuple(Shard(index, count) for index in range(count))

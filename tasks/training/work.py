@@ -52,7 +52,7 @@ def read_table(context: Context, entry: FileEntry) -> pa.Table:
         return pq.read_table(context.catalog.fetch(entry, Path(scratch) / "table.parquet"))
 
 
-def require_shard(training: Training, shard: Shard, option: str = "--shard") -> None:
+def require_shard(training: Training, shard: Shard) -> None:
     """Refuse a shard that is not one of the configuration's.
 
     Raises:
@@ -61,6 +61,22 @@ def require_shard(training: Training, shard: Shard, option: str = "--shard") -> 
     count = training.corpus.train.shards
     if shard.count != count:
         raise BadInput(
-            f"{option} {shard}: corpus {training.corpus.corpus} trains on train.shards = {count} shards, so give "
-            f"{option} {min(shard.index, count - 1)}/{count}, or change train.shards"
+            f"--shard {shard}: corpus {training.corpus.corpus} trains on train.shards = {count} shards, so give "
+            f"--shard {min(shard.index, count - 1)}/{count}, or change train.shards"
+        )
+
+
+def require_part(training: Training, part: Shard) -> None:
+    """Refuse a part that is not one of the configuration's.
+
+    Raises:
+        BadInput: the count is not ``train.shards``, or for a mirrored recipe its ``average``.
+    """
+    count = len(training.parts)
+    if part.count != count:
+        name = training.corpus.train.recipe.name
+        key = f"train.recipe.{name}.average" if training.mirrored else "train.shards"
+        raise BadInput(
+            f"--part {part}: corpus {training.corpus.corpus} trains {key} = {count} parts, so give "
+            f"--part {min(part.index, count - 1)}/{count}, or change {key}"
         )

@@ -1,0 +1,337 @@
+"""The network, its optimizer and the steps that run them on every replica: all that is TensorFlow's."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tasks.errors import BadInput, Corrupt
+from tasks.models._fit import FitParams
+from tasks.models.base import MirroredRecipe
+from tasks.training.mirrored.feed import Batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+STOP, WAITED, EXAMPLES, LOSS = range(4)
+"""Columns of a report; the recipe's metrics follow."""
+_CALLS = 1024
+"""Draws of chance that a seed generator may make in one step before it meets another replica's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What every worker knows of a step after it: one row a worker, the columns ``STOP`` … ``LOSS`` and metrics."""
+
+    rows: NDArray[np.float64]
+    applied: bool = True
+    """False: the gradients were not finite, and nothing was changed."""
+
+
+class Network:
+    """One network on all replicas. Every method that computes must be called by every worker alike.
+
+    Randomness of a step is a function of seed, step and replica: each replica draws its own dropout
+    masks, and a resumed training draws the ones that it would have drawn.
+    """
+
+    def __init__(
+        self, strategy: tf.distribute.Strategy, recipe: MirroredRecipe, features: pa.Table, seed: int, worker: int = 0
+    ) -> None:
+        params = recipe.params
+        self._strategy = strategy
+        self._recipe = recipe
+        self.total: int = strategy.num_replicas_in_sync
+        """Replicas of all workers."""
+        self._local = len(strategy.extended.worker_devices)
+        self.replicas = range(worker * self._local, (worker + 1) * self._local)
+        """This worker's."""
+        self.workers = self.total // self._local
+        self._dynamic = params.precision == "mixed_float16"
+        self.metrics: tuple[str, ...] = ()
+        """Names of the recipe's metrics, known after the first step."""
+        keras.utils.set_random_seed(seed % 2**32)
+        keras.mixed_precision.set_dtype_policy(params.precision)
+        with strategy.scope():
+            self.model = recipe.network(features)
+            _refuse_drifting(self.model)
+            self.optimizer = _optimizer(params)
+            self.optimizer.build(self.model.trainable_variables)
+        weights = {id(variable) for variable in self.model.weights}
+        self._seeds = [variable for variable in self.model.variables if id(variable) not in weights]
+        self._step = tf.function(self._train, reduce_retracing=True, autograph=False)
+        self._judge = tf.function(self._evaluate, reduce_retracing=True, autograph=False)
+        self._meet = tf.function(self._agree, autograph=False)
+
+    # what is computed together
+
+    def step(self, batch: Batch, *, stop: bool, waited: float, rate: float, scale: float) -> Report:
+        """One step of training on a global batch; the gradients of all workers are summed, then applied.
+
+        ``loss`` is the sum of the examples' weighted losses over the number of real examples in the global batch.
+        """
+        given = [
+            self._spread([dict(share.arrays) for share in batch.shares]),
+            self._spread([share.real for share in batch.shares]),
+            self._spread([share.weights for share in batch.shares]),
+        ]
+        rows, finite = self._step(
+            *given,
+            tf.constant([float(stop), waited / self._local]),
+            tf.constant(float(batch.examples)),
+            tf.constant(batch.step, tf.int64),
+            tf.constant(rate),
+            tf.constant(scale),
+        )
+        return Report(self._by_worker(rows), bool(finite))
+
+    def evaluate(self, batch: Batch, *, stop: bool) -> Report:
+        """The sums of losses and metrics on a global batch, nothing trained."""
+        rows = self._judge(
+            self._spread([dict(share.arrays) for share in batch.shares]),
+            self._spread([share.real for share in batch.shares]),
+            tf.constant([float(stop), 0.0]),
+        )
+        return Report(self._by_worker(rows))
+
+    def agree(self, values: Sequence[float]) -> NDArray[np.float64]:
+        """What every worker says, a row each; numbers up to 2**24 arrive exactly."""
+        rows = self._meet(tf.constant(list(values), tf.float32)).numpy()
+        return np.asarray(rows, np.float64)
+
+    def reduce_seconds(self, times: int = 5) -> tuple[float, float]:
+        """Seconds that a step's sum of gradients and report takes, and that the report's alone takes; medians."""
+
+        def summed(gradients: bool) -> Any:
+            shapes = [variable.shape for variable in self.model.trainable_variables] if gradients else []
+
+            def forward() -> list[tf.Tensor]:
+                values = [tf.zeros(shape) for shape in [*shapes, (self.total, LOSS + 1 + len(self.metrics))]]
+                return list(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values))
+
+            return tf.function(lambda: self._one(self._strategy.run(forward)[-1]), autograph=False)
+
+        return self._median(summed(True), times), self._median(summed(False), times)
+
+    def _median(self, call: Any, times: int) -> float:
+        call()
+        seconds = []
+        for _ in range(times):
+            started = time.perf_counter()
+            call().numpy()
+            seconds.append(time.perf_counter() - started)
+        return float(np.median(seconds))
+
+    # what one replica holds, and all hold alike
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """All that a checkpoint keeps of network, its seed generators and optimizer, by name."""
+        named = {f"network/{i:05d}": variable for i, variable in enumerate(self.model.variables)}
+        return named | {f"optimizer/{i:05d}": variable for i, variable in enumerate(self.optimizer.variables)}
+
+    def snapshot(self) -> dict[str, tf.Tensor]:
+        """The variables' values now. Quick: a value is copied only when a later step changes it."""
+        return {name: tf.convert_to_tensor(variable.value) for name, variable in self.variables.items()}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], source: str) -> None:
+        """Set every variable.
+
+        Raises:
+            Corrupt: ``arrays`` are not this network's.
+        """
+        variables = self.variables
+        for name, variable in variables.items():
+            if name not in arrays or arrays[name].shape != tuple(variable.shape):
+                found = f"shape {arrays[name].shape}" if name in arrays else "nothing"
+                raise Corrupt(
+                    f"{source} holds {found} for {name} ({variable.path}), expected shape {tuple(variable.shape)}"
+                )
+        with self._strategy.scope():
+            for name, variable in variables.items():
+                variable.assign(arrays[name])
+
+    def digest(self) -> str:
+        """sha256 (hex) of every variable's bytes."""
+        digest = hashlib.sha256()
+        for name, tensor in self.snapshot().items():
+            digest.update(name.encode())
+            digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    def checksum(self) -> int:
+        """32 quick bits of the same."""
+        check = 0
+        for tensor in self.snapshot().values():
+            check = zlib.crc32(tensor.numpy().tobytes(), check)
+        return check
+
+    def weights(self) -> list[NDArray[Any]]:
+        """The network's weights, as the recipe's ``model`` takes them."""
+        return [np.array(array) for array in self.model.get_weights()]
+
+    # graphs
+
+    def _train(
+        self,
+        batch: Any,
+        real: Any,
+        weights: Any,
+        own: tf.Tensor,
+        examples: tf.Tensor,
+        number: tf.Tensor,
+        rate: tf.Tensor,
+        scale: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        trained: list[Any] = []
+
+        def forward(batch: Any, real: tf.Tensor, weights: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+            context = tf.distribute.get_replica_context()
+            seeds = [tf.convert_to_tensor(seed.value) for seed in self._seeds]
+            place = (number * self.total + tf.cast(context.replica_id_in_sync_group, tf.int64)) * _CALLS
+            for variable, seed in zip(self._seeds, seeds, strict=True):
+                variable.assign(tf.stack([seed[0], tf.cast(place, seed.dtype)]))
+            with tf.GradientTape() as tape:
+                measured = self._recipe.losses(self.model, batch, True)
+                loss = tf.reduce_sum(tf.cast(measured["loss"], tf.float32) * weights) / examples
+                if self.model.losses:  # what layers add of themselves, as a weight's norm
+                    loss += tf.add_n(self.model.losses) / self.total
+                scaled = loss * scale if self._dynamic else loss
+            gradients = tape.gradient(scaled, self.model.trainable_variables)
+            for variable, seed in zip(self._seeds, seeds, strict=True):
+                variable.assign(seed)
+            known = [
+                (gradient, variable)
+                for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True)
+                if gradient is not None
+            ]
+            trained[:] = [variable for _, variable in known]
+            # Dense: summing an embedding's slices over workers would gather them first, which took longer.
+            dense = [tf.convert_to_tensor(gradient) for gradient, _ in known]
+            row = self._row(measured, real, weights, own)
+            *summed, rows = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, row])
+            return [gradient / scale for gradient in summed] if self._dynamic else summed, rows
+
+        def apply(gradients: list[tf.Tensor]) -> None:
+            self.optimizer.apply(gradients, trained)
+
+        self.optimizer.learning_rate.assign(rate)
+        gradients, rows = self._strategy.run(forward, args=(batch, real, weights))
+        if not self._dynamic:
+            self._strategy.run(apply, args=(gradients,))
+            return self._one(rows), tf.constant(True)
+        finite = tf.reduce_all([tf.reduce_all(tf.math.is_finite(self._one(gradient))) for gradient in gradients])
+
+        def applied() -> tf.Tensor:
+            self._strategy.run(apply, args=(gradients,))
+            return tf.constant(True)
+
+        return self._one(rows), tf.cond(finite, applied, lambda: tf.constant(False))
+
+    def _evaluate(self, batch: Any, real: Any, own: tf.Tensor) -> tf.Tensor:
+        def forward(batch: Any, real: tf.Tensor) -> tf.Tensor:
+            measured = self._recipe.losses(self.model, batch, False)
+            row = self._row(measured, real, real, own)
+            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, row)
+
+        return self._one(self._strategy.run(forward, args=(batch, real)))
+
+    def _agree(self, values: tf.Tensor) -> tf.Tensor:
+        def forward() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            replica = tf.cast(context.replica_id_in_sync_group, tf.int32)
+            mine = tf.where(replica % self._local == 0, values, tf.zeros_like(values))
+            shape = [self.workers, tf.size(values)]
+            row = tf.scatter_nd([[replica // self._local]], [mine], shape)
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, row)
+
+        return self._one(self._strategy.run(forward))
+
+    def _row(self, measured: Mapping[str, tf.Tensor], real: tf.Tensor, weights: tf.Tensor, own: tf.Tensor) -> tf.Tensor:
+        """This replica's row of the report, the other rows 0: their sum over replicas is the report."""
+        names = tuple(sorted(set(measured) - {"loss"}))
+        self.metrics = names
+        sums = [tf.reduce_sum(tf.cast(measured["loss"], tf.float32) * weights)]
+        sums += [tf.reduce_sum(tf.cast(measured[name], tf.float32) * real) for name in names]
+        row = tf.concat([own, tf.stack([tf.reduce_sum(real), *sums])], 0)
+        replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+        return tf.scatter_nd([[replica]], [row], [self.total, row.shape[0]])
+
+    # between one worker and its replicas
+
+    def _spread(self, values: Sequence[Any]) -> Any:
+        """One value for each of this worker's replicas, as ``run`` takes them."""
+        if self._local == 1:
+            return tf.nest.map_structure(tf.convert_to_tensor, values[0])
+
+        def value(context: Any, key: str | None) -> Any:
+            mine = values[int(context.replica_id_in_sync_group) - self.replicas.start]
+            return tf.convert_to_tensor(mine if key is None else mine[key])
+
+        spread = self._strategy.experimental_distribute_values_from_function
+        if isinstance(values[0], dict):
+            return {key: spread(lambda context, key=key: value(context, key)) for key in values[0]}
+        return spread(lambda context: value(context, None))
+
+    def _one(self, value: Any) -> tf.Tensor:
+        return self._strategy.experimental_local_results(value)[0]
+
+    def _by_worker(self, rows: tf.Tensor) -> NDArray[np.float64]:
+        whole: NDArray[np.float64] = np.asarray(rows.numpy(), np.float64)
+        return np.asarray(whole.reshape(self.workers, self._local, -1).sum(axis=1))
+
+
+def _refuse_drifting(model: keras.Model) -> None:
+    """Refuse layers that keep statistics of what they saw: each worker's would be its own, with no error."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            raise BadInput(
+                f"layer {layer.path!r} of the recipe's network is a BatchNormalization: its statistics would drift "
+                "apart between workers; use LayerNormalization or GroupNormalization"
+            )
+
+
+class _Reduced:
+    """For optimizers that are given gradients which were summed over the workers already.
+
+    Keras would clip before it sums, and so cut each worker's gradient by another norm.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
+        return list(grads_and_vars)
+
+
+class _Adam(_Reduced, keras.optimizers.Adam):  # type: ignore[misc]
+    pass
+
+
+class _AdamW(_Reduced, keras.optimizers.AdamW):  # type: ignore[misc]
+    pass
+
+
+class _SGD(_Reduced, keras.optimizers.SGD):  # type: ignore[misc]
+    pass
+
+
+def _optimizer(params: FitParams) -> keras.optimizers.Optimizer:
+    shared: dict[str, Any] = {
+        "name": params.optimizer,
+        "learning_rate": params.learning_rate,
+        "global_clipnorm": params.clip_norm,
+    }
+    match params.optimizer:
+        case "adamw":
+            return _AdamW(weight_decay=params.weight_decay, **shared)
+        case "sgd":
+            return _SGD(**shared)
+        case _:
+            return _Adam(**shared)

@@ -1,0 +1,56 @@
+"""The worker's own main, with the recipe ``tiny`` and a store that fails while a file says so.
+
+``FAULTS`` names a folder. While it has a file ``down``, every call of the store fails. While it has a file
+``hold``, a write or upload of a key that contains its text waits, and says so with a file ``holding``.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from tasks import command
+from tasks.errors import StoreError
+from tasks.store import Store, open_store
+from tests.mirrored import recipe  # noqa: F401  # registers itself
+
+_CALLS = ("stat", "list", "open", "write", "create", "upload", "copy", "delete", "read", "download", "sha256")
+
+
+class Faulty:
+    """A store whose calls fail or wait as the folder says."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self._store = store
+        self._folder = folder
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._store, name)
+        if name not in _CALLS:
+            return value
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            if (self._folder / "down").exists():
+                raise StoreError(f"{name}: the test took the store down")
+            hold = self._folder / "hold"
+            while (
+                name in ("write", "upload")
+                and hold.exists()
+                and hold.read_text() in str(arguments[-1 if name == "upload" else 0])
+            ):
+                (self._folder / "holding").touch()
+                time.sleep(0.01)
+            return value(*arguments, **options)
+
+        return call
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if "FAULTS" in os.environ:
+        command.open_store = lambda url, env: Faulty(open_store(url, env), Path(os.environ["FAULTS"]))  # type: ignore[assignment,return-value]
+    from tasks.training.mirrored.worker import main
+
+    main()
