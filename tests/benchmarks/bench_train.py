@@ -73,7 +73,7 @@ def main() -> int:
 
 def mirrored(folder: Path, rounds: int) -> dict[str, Any]:
     """One worker on a core, two trainings that know nothing of each other, and two workers in step."""
-    texts = Texts(count=2000, words=260, vocabulary=500)
+    texts = Texts(count=1300, words=260, vocabulary=500)
     settings = {"resources": {"checkpoints": {"every": "2s"}}}
     alone = prepare(folder / "alone", texts, _recipe(COMPUTE | {"batch_size": PER_WORKER}), **settings)
     both = prepare(folder / "both", texts, _recipe(COMPUTE | {"batch_size": 2 * PER_WORKER, "epochs": 4}), **settings)
@@ -114,7 +114,7 @@ def _round(one: Measured, independent: list[Measured], step: Measured) -> dict[s
 
 def checkpoint(folder: Path, rounds: int) -> dict[str, Any]:
     """How long a large network's checkpoints hold up the training thread: one a second, on one core."""
-    texts = Texts(count=2500, words=120, vocabulary=40_000)
+    texts = Texts(count=1500, words=120, vocabulary=40_000)
     place = prepare(folder / "large", texts, _recipe(LARGE), resources={"checkpoints": {"every": "1s"}})
     copies = _copies(folder, "large-round")
     seen = [Gang(copies(place), [0]).finish() for _ in range(min(rounds, 2))]
@@ -132,7 +132,7 @@ def checkpoint(folder: Path, rounds: int) -> dict[str, Any]:
 
 def forest(folder: Path, rounds: int) -> dict[str, Any]:
     """As many trees in one process and in two; the seeds differ from round to round."""
-    texts = Texts(count=5000, words=120, vocabulary=3000)
+    texts = Texts(count=6000, words=120, vocabulary=3000, held_out=0.45)
     seen: list[dict[str, float]] = []
     for seed in range(rounds):
         train = {"recipe": {"tfidf_forest": {"trees": TREES}}, "seed": seed}

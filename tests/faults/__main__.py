@@ -12,8 +12,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -32,29 +33,56 @@ _COUNTS = {1: "one shared core", 2: "two shared cores"}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="faults whose name and moment contain this")
-    parser.add_argument("--no-page", action="store_true", help="leave docs/faults.md as it is")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     chosen = [fault for fault in FAULTS if arguments.only in f"{fault.name}, {fault.moment}"]
     if not chosen:
-        print(
-            f"no fault contains {arguments.only!r}; there are:", *(f"  {f.name}, {f.moment}" for f in FAULTS), sep="\n"
-        )
+        print(f"no fault has {arguments.only!r}; there are:", *(f"  {f.name}, {f.moment}" for f in FAULTS), sep="\n")
         return 2
+    results = Results(RESULTS, keep=bool(arguments.only))
     with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder, ground(Path(folder)) as made:
-        rows = _local(made, chosen)
-    RESULTS.parent.mkdir(exist_ok=True)
-    values = [row.to_json() for row in rows]
-    RESULTS.write_text(json.dumps(values, indent=1) + "\n")
-    if not arguments.no_page and not arguments.only:
+        rows = _local(made, chosen, results)
+    if results.whole:
         cores = os.cpu_count() or 1
-        PAGE.write_text(render(values, f"on {_COUNTS.get(cores, f'{cores} shared cores')}"))
+        PAGE.write_text(render(results.rows, f"on {_COUNTS.get(cores, f'{cores} shared cores')}"))
     wrong = [row for row in rows if not row.passed]
     print(f"{len(rows) - len(wrong)} of {len(rows)} ended as they must; {RESULTS.relative_to(ROOT)}")
     return 1 if wrong else 0
 
 
-def _local(made: Ground, faults: Sequence[Fault]) -> list[Row]:
+class Results:
+    """The rows so far, on disk after each: a long run that breaks off has not been for nothing."""
+
+    def __init__(self, path: Path, *, keep: bool) -> None:
+        self._path = path
+        self._rows: dict[str, dict[str, Any]] = {}
+        if keep and path.exists():
+            self._rows = {_key(row): row for row in json.loads(path.read_text())}
+
+    def add(self, row: Row) -> None:
+        """Keep this row, instead of an earlier one of the same fault."""
+        values = row.to_json()
+        self._rows[_key(values)] = values
+        self._path.parent.mkdir(exist_ok=True)
+        self._path.write_text(json.dumps(self.rows, indent=1) + "\n")
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """In the order of the matrix, those of other places after them."""
+        order = {_key({"name": f.name, "moment": f.moment, "where": "local"}): i for i, f in enumerate(FAULTS)}
+        return [self._rows[key] for key in sorted(self._rows, key=lambda key: order.get(key, len(order)))]
+
+    @property
+    def whole(self) -> bool:
+        """Whether every fault has its row."""
+        return {(f.name, f.moment) for f in FAULTS} <= {(row["name"], row["moment"]) for row in self.rows}
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    return f"{row['name']}, {row['moment']} ({row['where']})"
+
+
+def _local(made: Ground, faults: Sequence[Fault], results: Results) -> list[Row]:
     whole: dict[Size, Outcome] = {}
     rows = []
     for number, fault in enumerate(faults, 1):
@@ -64,6 +92,7 @@ def _local(made: Ground, faults: Sequence[Fault]) -> list[Row]:
             print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
         row = _tried(fault, made, whole[fault.size])
         rows.append(row)
+        results.add(row)
         print(f"[{number}/{len(faults)}] {_told(row)}", flush=True)
     return rows
 

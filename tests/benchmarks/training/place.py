@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,20 @@ class Texts:
     """Share of a text's words that speak of its label."""
     confused: float = 0.1
     """Share of documents with another label than they speak of: what no model gets right."""
+    held_out: float = 0.05
+    """Share of the documents to validate on."""
 
     def rows(self) -> list[dict[str, Any]]:
         """The documents; word ``n`` is about ``n`` times rarer than the first."""
         common = [f"word{i}" for i in range(self.vocabulary)]
-        weights = [1 / (i + 2) for i in range(self.vocabulary)]
+        weights = list(accumulate(1 / (i + 2) for i in range(self.vocabulary)))
         rows = []
         for number in range(self.count):
             draw = random.Random(number)
             label = said = number % self.labels
             if draw.random() < self.confused:
                 label = draw.randrange(self.labels)
-            words = draw.choices(common, weights, k=self.words)
+            words = draw.choices(common, cum_weights=weights, k=self.words)
             for place in range(self.words):
                 if draw.random() < self.clear:
                     # Neighbouring labels share half of their words.
@@ -120,7 +123,7 @@ def prepare(folder: Path, texts: Texts, train: Mapping[str, Any], **sections: An
     corpus = {
         "corpus": "bench",
         "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
-        "split": {"ratios": {"train": 0.6, "validation": 0.35, "test": 0.05}},
+        "split": {"ratios": {"train": 0.95 - texts.held_out, "validation": texts.held_out, "test": 0.05}},
         "train": dict(train),
         **sections,
     }
