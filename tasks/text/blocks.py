@@ -33,6 +33,7 @@ _FRAME = frozenset(("html", "body", "main", "article"))
 """Elements whose class says what kind of page it is, rather than what is in them."""
 
 _NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_BETWEEN = str.maketrans("-_:./0123456789", " " * 15)
 _BESIDE = _words(
     "ad ads advert advertisement advertising also author authors bio breadcrumb breadcrumbs byline caption comment "
     "commentlist comments consent cookie cookies copyright credit credits dateline disqus feedback footer gallery gdpr "
@@ -64,7 +65,7 @@ class Block:
     """Running text between two block boundaries."""
 
     text: str
-    """Without space around it; ``\\n`` where the page breaks the line."""
+    """Without space around it; ``\n`` where the page breaks the line."""
     linked: int
     """Characters, at most, that are part of links."""
     element: Element
@@ -87,80 +88,74 @@ def read(html: str) -> Page:
         root = None
     if root is None:
         return Page("", [], [])
-    title = " ".join((root.findtext(".//title") or "").split())
-    return _walk(root, title)
+    title = root.findtext("head/title") or root.findtext(".//title") or ""
+    etree.strip_elements(root, *_SKIPPED, with_tail=False)
+    return Page(" ".join(title.split()), *_walk(root))
 
 
-def _walk(root: Any, title: str) -> Page:
+def _walk(root: Any) -> tuple[list[Block], list[Element]]:
     # The one loop that sees every element: it is written for speed.
     outermost = Element("html", 0, False, False, None)
-    page = Page(title, [], [])
+    blocks: list[Block] = []
+    elements: list[Element] = []
     parts: list[str] = []
     linked = links = 0
     element = outermost
-    skipped: Any = None
     walk = etree.iterwalk(root, events=("start", "end"))
     for event, node in walk:
         tag = node.tag
         if event == "start":
-            if tag in _SKIPPED:
-                walk.skip_subtree()
-                skipped = node
-                continue
-            if tag not in _INLINE:
+            if tag in _INLINE:
+                if tag == "a":
+                    links += 1
+                elif tag == "br":
+                    parts.append("\0")
+            else:
                 if parts:
-                    _close(page, parts, linked, element)
+                    _close(blocks, parts, linked, element)
                     parts, linked = [], 0
-                element = _element(node, tag, len(page.blocks), element)
-                page.elements.append(element)
-            elif tag == "a":
-                links += 1
-            elif tag == "br":
-                parts.append("\0")
+                beside, main = tag in _ASIDE, tag == "article"
+                kind, name = node.get("class"), node.get("id")
+                if kind or name:
+                    said_beside, said_main = _said(kind, name)
+                    beside = beside or (said_beside and tag not in _FRAME)
+                    main = main or (said_main and tag != "body")
+                element = Element(tag, len(blocks), beside, main, element)
+                elements.append(element)
             said = node.text
         else:
-            if node is skipped:
-                skipped = None
-            elif tag not in _INLINE:
+            if tag in _INLINE:
+                if tag == "a":
+                    links -= 1
+            else:
                 if parts:
-                    _close(page, parts, linked, element)
+                    _close(blocks, parts, linked, element)
                     parts, linked = [], 0
-                element.end = len(page.blocks)
+                element.end = len(blocks)
                 element = element.parent or outermost
-            elif tag == "a":
-                links -= 1
             said = node.tail
-        if said:
+        # Most texts are the line breaks between two tags of a block, and no block begins with one.
+        if said and (parts or not said.isspace()):
             parts.append(said)
             if links:
                 linked += len(said)
-    return page
+    return blocks, elements
 
 
-def _close(page: Page, parts: list[str], linked: int, element: Element) -> None:
+def _close(blocks: list[Block], parts: list[str], linked: int, element: Element) -> None:
     text = "".join(parts)
     if "\0" in text:
         text = "\n".join(line for part in text.split("\0") if (line := " ".join(part.split())))
     else:
         text = " ".join(text.split())
     if text:
-        page.blocks.append(Block(text, linked, element))
-
-
-def _element(node: Any, tag: str, begin: int, parent: Element) -> Element:
-    beside, main = tag in _ASIDE, tag == "article"
-    names = f"{node.get('class', '')} {node.get('id', '')}"
-    if names != " ":
-        said_beside, said_main = _said(names)
-        beside = beside or (said_beside and tag not in _FRAME)
-        main = main or (said_main and tag != "body")
-    return Element(tag, begin, beside, main or node.get("itemprop") == "articleBody", parent)
+        blocks.append(Block(text, linked, element))
 
 
 @functools.lru_cache(1 << 14)
-def _said(names: str) -> tuple[bool, bool]:
+def _said(kind: str | None, name: str | None) -> tuple[bool, bool]:
     """Whether class and id name something beside the main text, and whether they name the main text itself."""
-    words = {word.lower() for word in _NAME.findall(names)}
-    beside = not _BESIDE.isdisjoint(words)
+    names = f"{kind or ''} {name or ''}"
+    words = set((names if names.islower() else " ".join(_NAME.findall(names)).lower()).translate(_BETWEEN).split())
     main = "hentry" in words or "articlebody" in words or not (_WHOLE.isdisjoint(words) or _PART.isdisjoint(words))
-    return beside, main
+    return not _BESIDE.isdisjoint(words), main

@@ -85,11 +85,11 @@ def test_doubt_grows_with_what_is_left_out() -> None:
 def test_auto_asks_again_only_where_there_is_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def accurate(html: str) -> Extracted:
+    def trafilatura(html: str, *, fast: bool) -> Extracted:
         asked.append(html)
         return Extracted("second", "The second answer.")
 
-    monkeypatch.setattr(extract, "accurate", accurate)
+    monkeypatch.setattr(extract, "_trafilatura", trafilatura)
     assert auto(page(ARTICLE)).text == "\n".join(SENTENCES)
     assert not asked
     assert auto(page(MENU)) == Extracted("second", "The second answer.")
@@ -97,7 +97,7 @@ def test_auto_asks_again_only_where_there_is_doubt(monkeypatch: pytest.MonkeyPat
 
 
 def test_without_a_second_answer_auto_keeps_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(extract, "accurate", lambda html: Extracted("", ""))
+    monkeypatch.setattr(extract, "_trafilatura", lambda html, fast: Extracted("", ""))
     monkeypatch.setattr(extract, "DOUBT", -1.0)
     assert auto(page(ARTICLE)).text == "\n".join(SENTENCES)
 
