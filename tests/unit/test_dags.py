@@ -25,6 +25,8 @@ from plugins.retry import BackoffPolicy
 from tasks.cli import COMMANDS
 from tasks.crawl import ORIGINS
 from tasks.errors import BadInput
+from tasks.models._fit import FitParams
+from tasks.models.base import RECIPES
 
 DAGS = Path(__file__).parents[2] / "dags"
 FILES = ("ingest", "retrain", "predict", "upkeep")
@@ -97,6 +99,35 @@ def test_training_is_mapped_over_its_shards(corpora: Path, task_id: str) -> None
     task = dag_of(corpora, "retrain", "retrain_docs").get_task(task_id)
     assert isinstance(task, MappedOperator)
     assert task.expand_input.value == {"shard": ["0/3", "1/3", "2/3"]}  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def in_step(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The ``train`` section of a recipe whose workers train in step."""
+    recipe = type("InStep", (), {"Params": FitParams, "spread": "mirrored", "version": 1, "libraries": ()})
+    monkeypatch.setitem(RECIPES._entries, "in_step", recipe)  # type: ignore[arg-type]
+    return {"recipe": {"in_step": {"epochs": 3, "average": 2}}, "shards": 3}
+
+
+def test_a_gang_is_one_task_that_takes_a_slot_for_each_worker(corpora: Path, in_step: dict[str, Any]) -> None:
+    dag = dag_of(corpora, "retrain", "retrain_docs", train=in_step, resources={"workers": 4, "pool": "training"})
+    at = RETRAIN.index("train")
+    chain = [*RETRAIN[:at], "encode", *RETRAIN[at:]]
+    assert order(dag) == chain
+    for before, after in itertools.pairwise(chain):
+        assert after in dag.get_task(before).downstream_task_ids
+    train = dag.get_task("train")
+    assert not isinstance(train, MappedOperator)
+    assert (train.pool, train.pool_slots) == ("training", 4)
+
+
+@pytest.mark.parametrize(("task_id", "shares"), [("encode", ["0/3", "1/3", "2/3"]), ("evaluate_parts", ["0/2", "1/2"])])
+def test_what_a_gang_reads_and_keeps_is_mapped(
+    corpora: Path, in_step: dict[str, Any], task_id: str, shares: list[str]
+) -> None:
+    task = dag_of(corpora, "retrain", "retrain_docs", train=in_step).get_task(task_id)
+    assert isinstance(task, MappedOperator)
+    assert task.expand_input.value == {"shard": shares}  # type: ignore[union-attr]
 
 
 def test_every_task_has_what_a_bad_night_needs(corpora: Path) -> None:
