@@ -16,7 +16,9 @@ from tasks.gang.identity import Identity
 from tasks.gang.peers import Peer, on_loopback
 
 ROOT = Path(__file__).resolve().parents[2]
-DEADLINE = 20.0
+DEADLINE = 60.0
+PYTHON = (sys.executable, "-S", "-m")
+TWIN = 9
 QUICK: dict[str, float] = {
     "rendezvous": 15.0,
     "startup": 15.0,
@@ -33,10 +35,10 @@ QUICK: dict[str, float] = {
 IDENTITY = Identity("g1", "run", 2, "snap", "config", {"recipe": "r", "version": 1, "libraries": {"keras": "3.15.1"}})
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, log: Callable[[], str] = str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():
-        assert time.monotonic() < deadline, f"still not so after {DEADLINE} s: {what}"
+        assert time.monotonic() < deadline, f"still not so after {DEADLINE} s: {what}\n{log()}"
         time.sleep(0.01)
 
 
@@ -88,42 +90,44 @@ class Gang:
         """Start these supervisors, or all of them: under ``wrapper``, and with another ``identity``."""
         self.elsewhere = bool(wrapper)
         for worker in workers or range(self.workers):
-            gang = {
-                "worker": worker,
-                "peers": ",".join(map(str, self.peers)),
-                "identity": {**self.identity, **identity},
-                "names": str(self.folder / "names"),
-                "timing": {**QUICK, **self.timing},
-            }
-            environment = {
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "NIGHTSHIFT_GANG": json.dumps(gang),
-                "NIGHTSHIFT_SCRIPT": json.dumps({"folder": str(self.folder), **self.script}),
-            }
-            with (self.folder / f"log-{worker}").open("w") as log:
-                self.running[worker] = subprocess.Popen(
-                    [*wrapper, sys.executable, "-S", "-m", "tests.gang.supervisor"],
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    cwd=ROOT,
-                )
+            self.running[worker] = self._run(worker, [*wrapper, *self.command(worker, **identity)])
         return self
 
+    def start_twin(self, patience: float = 1.0) -> Gang:
+        """Start all of them under the local twin, which is then in ``running`` as worker 9."""
+        commands = json.dumps([self.command(worker) for worker in range(self.workers)])
+        self.running[TWIN] = self._run(TWIN, [*PYTHON, "tests.gang.twin", commands, str(patience)])
+        return self
+
+    def command(self, worker: int, **identity: Any) -> list[str]:
+        """The command line of one supervisor."""
+        gang = {
+            "worker": worker,
+            "peers": ",".join(map(str, self.peers)),
+            "identity": {**self.identity, **identity},
+            "names": str(self.folder / "names"),
+            "timing": {**QUICK, **self.timing},
+        }
+        return [*PYTHON, "tests.gang.supervisor", json.dumps(gang)]
+
+    def _run(self, worker: int, command: list[str]) -> subprocess.Popen[str]:
+        script = json.dumps({"folder": str(self.folder), **self.script})
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NIGHTSHIFT_SCRIPT": script}
+        with (self.folder / f"log-{worker}").open("w") as log:
+            return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+
     def log(self, worker: int) -> str:
-        return (self.folder / f"log-{worker}").read_text()
+        return (self.folder / f"log-{TWIN if TWIN in self.running else worker}").read_text()
 
     def child(self, worker: int, at: str) -> int:
         """The process id of a worker's child, when it has come to a place."""
         mark = self.folder / f"{worker}.{at}"
-        wait_until(mark.exists, f"worker {worker} is at {at}: {self.log(worker)}")
+        wait_until(mark.exists, f"worker {worker} is at {at}", lambda: self.log(worker))
         return int(mark.read_text())
 
     def says(self, worker: int, words: str) -> None:
         """Wait until a supervisor has logged this."""
-        wait_until(lambda: words in self.log(worker), f"worker {worker} says {words!r}: {self.log(worker)}")
+        wait_until(lambda: words in self.log(worker), f"worker {worker} says {words!r}", lambda: self.log(worker))
 
     def release(self) -> None:
         """Let a child that holds go on."""

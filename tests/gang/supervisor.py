@@ -1,4 +1,4 @@
-"""One real supervisor as a process: ``NIGHTSHIFT_GANG`` (JSON) says which; ends as ``nightshift train`` does."""
+"""One real supervisor as a process: its argument (JSON) says which; ends as ``nightshift train`` does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +41,10 @@ def names_from(file: Path) -> None:
 
 
 def main() -> int:
-    gang = json.loads(os.environ["NIGHTSHIFT_GANG"])
+    gang = json.loads(sys.argv[1])
     names_from(Path(gang["names"]))
-    try:
-        payload = supervise(
+    return end_with(
+        lambda: supervise(
             gang["worker"],
             parse(gang["peers"]),
             Identity.from_json(gang["identity"]),
@@ -52,6 +53,13 @@ def main() -> int:
             Timing(**gang["timing"]),
             Log(),  # type: ignore[arg-type]
         )
+    )
+
+
+def end_with(work: Callable[[], Mapping[str, Any]]) -> int:
+    """Print what ``work`` returns or raises, as ``tasks.command.finish`` does; returns the exit code."""
+    try:
+        payload = work()
     except NightshiftError as error:
         print(json.dumps({"error": {"type": type(error).__name__, "message": str(error)}}))
         return error.exit_code
