@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from airflow.sdk import Asset, get_parsing_context
+from airflow.sdk import Asset, BaseOperator, get_parsing_context
 
 from plugins.notify import WebhookNotifier
-from plugins.operators.gate import GateOperator
-from plugins.operators.step import StepOperator
+from plugins.operators.gate import Gate, GateOperator
+from plugins.operators.snapshot import Snapshot, SnapshotOperator
+from plugins.operators.step import Step, StepOperator
 from plugins.retry import retry_arguments
-from plugins.runtime.base import RUNTIMES, unsupported
 from tasks.cli import COMMANDS
 from tasks.config import Corpus, load_corpora, load_corpus
 from tasks.config.corpus import Schedule
@@ -105,27 +105,51 @@ class Chain:
             if event in n.on
         ]
 
-    def step(self, step: str, *, task_id: str | None = None, **arguments: Any) -> StepOperator:
-        """The task ``step`` of this corpus; ``arguments`` are those of ``StepOperator``."""
-        return StepOperator(**self._step_arguments(step, task_id), **arguments)
+    @cached_property
+    def _operators(self) -> tuple[type[Step], type[Gate], type[Snapshot]]:
+        if self.corpus.runtime == "kubernetes":
+            # Only here: it takes seconds, which only a process that works for such a corpus may spend.
+            from plugins.operators.pod import PodGateOperator, PodSnapshotOperator, PodStepOperator
+
+            return PodStepOperator, PodGateOperator, PodSnapshotOperator
+        return StepOperator, GateOperator, SnapshotOperator
+
+    def step(self, step: str, *, task_id: str | None = None, **arguments: Any) -> Step:
+        """The task ``step`` of this corpus; ``arguments`` are those of ``Step``."""
+        operator, _, _ = self._operators
+        return operator(**self._step_arguments(step, task_id), **arguments)
 
     def mapped(self, step: str, *, task_id: str | None = None, **arguments: Any) -> Any:
         """As ``step``, to be expanded over ``shard``."""
         label = "{{ task.shard.rpartition('#')[2] }}"
-        return StepOperator.partial(**self._step_arguments(step, task_id), map_index_template=label, **arguments)
+        operator, _, _ = self._operators
+        return operator.partial(**self._step_arguments(step, task_id), map_index_template=label, **arguments)
 
-    def gang(self, **arguments: Any) -> StepOperator:
+    def gang(self, **arguments: Any) -> BaseOperator:
         """The task ``train`` of a recipe whose workers train in step: one task, which takes a slot for each worker."""
-        return self.step("train", pool_slots=self.corpus.resources.workers, **arguments)
+        workers = self.corpus.resources.workers
+        if self.corpus.runtime == "kubernetes":
+            from plugins.operators.gang import TrainingGangOperator
 
-    def gate(self, stage: str, **options: str) -> GateOperator:
+            return TrainingGangOperator(**self._step_arguments("train", None), workers=workers, **arguments)
+        return self.step("train", pool_slots=workers, **arguments)
+
+    def snapshot(self) -> Snapshot:
+        """The task ``snapshot`` of this corpus."""
+        _, _, operator = self._operators
+        return operator(
+            **self._step_arguments("snapshot", None)
+            | {"doc_md": "Resolves the partitions into the exact data of this training, or says it was trained on."}
+        )
+
+    def gate(self, stage: str, **options: str) -> Gate:
         """The task ``gate_<stage>`` of this corpus."""
-        return GateOperator(
+        _, operator, _ = self._operators
+        return operator(
             task_id=f"gate_{stage}",
             expectation_suite_name=stage,
             corpus=str(self.path),
             options=options,
-            runtime=self.corpus.runtime,
             doc_md=f"{COMMANDS['gate']}\n\nSuite: `data_contracts/{stage}.py`. When it fails, see docs/gates.md.",
         )
 
@@ -134,7 +158,6 @@ class Chain:
             "task_id": task_id or step,
             "step": step,
             "corpus": str(self.path),
-            "runtime": self.corpus.runtime,
             "doc_md": f"{COMMANDS[step]}\n\nBy hand: `nightshift {step} --help`.",
         }
 
@@ -156,8 +179,7 @@ def chains(*kinds: str) -> Iterator[Chain]:
             return
     good, _ = load_corpora(folder, os.environ)
     for name, corpus in good.items():
-        if corpus.runtime in RUNTIMES:
-            yield Chain(corpus, folder / f"{name}.yaml")
+        yield Chain(corpus, folder / f"{name}.yaml")
 
 
 def require_right_corpora() -> None:
@@ -166,15 +188,9 @@ def require_right_corpora() -> None:
     Raises:
         BadInput: one line for each fault of each file.
     """
-    good, bad = load_corpora(corpora_folder(), os.environ)
-    faults = list(bad.values())
-    faults += [
-        f"{corpora_folder() / name}.yaml: {unsupported(corpus.runtime)}"
-        for name, corpus in good.items()
-        if corpus.runtime not in RUNTIMES
-    ]
-    if faults:
-        raise BadInput("corpora without DAGs until their files are mended:\n" + "\n".join(faults))
+    _, bad = load_corpora(corpora_folder(), os.environ)
+    if bad:
+        raise BadInput("corpora without DAGs until their files are mended:\n" + "\n".join(bad.values()))
 
 
 def corpora_folder() -> Path:

@@ -8,7 +8,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, CronTriggerTimetable, FixedKeyMapper, PartitionedAssetTimetable, TaskGroup
 from factory import SNAPSHOT, Chain, chains
 
-from plugins.operators.snapshot import QuietSensor, SnapshotOperator
+from plugins.operators.snapshot import QuietSensor
 
 DOC = """
 Trains on all published partitions; the candidate becomes champion if its gate finds it good enough.
@@ -28,7 +28,7 @@ MIRRORED = "encode (a task a shard) -> train (one task for the whole gang of wor
 
 def retrain(chain: Chain) -> DAG:
     """The DAG of one corpus."""
-    corpus, trained_on = chain.corpus, {"snapshot": SNAPSHOT}
+    trained_on = {"snapshot": SNAPSHOT}
     doc = DOC.format(corpus=chain.name, schedule=chain.schedule.retrain, train=MIRRORED if chain.mirrored else SHARDED)
     with DAG(
         **chain.dag_arguments("retrain", doc),
@@ -43,13 +43,7 @@ def retrain(chain: Chain) -> DAG:
                 patience=chain.schedule.patience,
                 doc_md="Waits until the days being ingested are published.",
             )
-            snapshot = SnapshotOperator(
-                task_id="snapshot",
-                step="snapshot",
-                corpus=str(chain.path),
-                runtime=corpus.runtime,
-                doc_md="Resolves the partitions into the exact data of this training, or says it was trained on.",
-            )
+            snapshot = chain.snapshot()
         with TaskGroup("features", prefix_group_id=False):
             prepare = chain.mapped("prepare", options=trained_on).expand(shard=chain.shards)
             combine = chain.step("combine", options=trained_on)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from plugins.operators.step import StepOperator
+from plugins.operators.step import Step, StepOperator
+from plugins.runtime import Outcome
 from tasks.errors import GateFailed
 
 
-class GateOperator(StepOperator):
+class Gate(Step):
     """Runs ``nightshift gate <stage>``: a Great Expectations suite over what the step before committed.
 
     A failed gate quarantines that output and fails the task, which is never retried; every failed
@@ -25,14 +26,18 @@ class GateOperator(StepOperator):
         super().__init__(step="gate", **kwargs)
         self.expectation_suite_name = expectation_suite_name
 
-    def arguments(self) -> list[str]:
-        command, *options = super().arguments()
+    def command_line(self, corpus: str | None = None) -> list[str]:
+        command, *options = super().command_line(corpus)
         return [command, self.expectation_suite_name, *options]
 
-    def run_step(self) -> dict[str, Any]:
+    def result_of(self, outcome: Outcome) -> dict[str, Any]:
         try:
-            return super().run_step()
+            return super().result_of(outcome)
         except GateFailed as failure:
             for line in str(failure).splitlines():
                 self.log.error("gate %s: %s", self.expectation_suite_name, line)
             raise
+
+
+class GateOperator(Gate, StepOperator):
+    """A gate as a process of the Airflow worker's own machine."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseSensorOperator, SkipMixin
 
-from plugins.operators.step import StepOperator
+from plugins.operators.step import Step, StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -73,7 +73,7 @@ class QuietSensor(BaseSensorOperator):
         return False
 
 
-class SnapshotOperator(StepOperator, SkipMixin):
+class Snapshot(Step, SkipMixin):
     """Runs ``nightshift snapshot`` and skips the rest of the run when that snapshot is settled.
 
     Settled means that this very data, with this configuration and code, was promoted and backed up
@@ -82,8 +82,7 @@ class SnapshotOperator(StepOperator, SkipMixin):
 
     inherits_from_skipmixin = True
 
-    def execute(self, context: Context) -> str:
-        result = self.run_step()
+    def returned(self, result: Mapping[str, Any], context: Context) -> str:
         url = str(result["manifest"])
         reason = result["counts"].get("settled")
         if reason:
@@ -92,3 +91,7 @@ class SnapshotOperator(StepOperator, SkipMixin):
             context["ti"].xcom_push(key="return_value", value=url)
             self.skip(context["ti"], context["task"].get_flat_relatives(upstream=False))
         return url
+
+
+class SnapshotOperator(Snapshot, StepOperator):
+    """The start of a training as a process of the Airflow worker's own machine."""

@@ -1,4 +1,4 @@
-"""One step of the chain as an Airflow task."""
+"""One step of the chain as an Airflow task: what it is in every runtime, and as a process of this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.log import mask_secret
 
 from plugins.errors import error_of
-from plugins.runtime import Runtime, runtime_for
+from plugins.runtime import LocalRuntime, Outcome
 from tasks.errors import BadInput, NightshiftError
 
 if TYPE_CHECKING:
@@ -22,8 +22,10 @@ _AIRFLOWS_OWN = ("AIRFLOW__", "_AIRFLOW", "AIRFLOW_CONN_", "AIRFLOW_VAR_")
 _LEVEL = re.compile(r"\blevel=(\w+)")
 
 
-class StepOperator(BaseOperator):
+class Step(BaseOperator):
     """Runs ``nightshift <step> --corpus … --json`` and hands on the URL of the manifest it committed.
+
+    A subclass says where: ``StepOperator`` here, ``plugins.operators.pod.PodStepOperator`` in a pod.
 
     The exit code decides what happens next (see ``plugins.errors``); the step's log lines appear in the
     task log as they are written. The XCom is the manifest's URL, or with ``fan_out`` a list of
@@ -37,7 +39,6 @@ class StepOperator(BaseOperator):
     :param shard: this task's share, ``i/n`` or ``<url>#<i>/<n>``; what a mapped task is expanded over. (templated)
     :param shard_option: the option that ``shard`` is handed to.
     :param fan_out: return a list with one entry for each of the result's ``counts.shards``.
-    :param runtime: ``local``, or ``kubernetes`` in a later release.
     """
 
     template_fields: Sequence[str] = ("corpus", "options", "flags", "shard")
@@ -54,7 +55,6 @@ class StepOperator(BaseOperator):
         shard: str | None = None,
         shard_option: str = "shard",
         fan_out: bool = False,
-        runtime: str = "local",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -65,40 +65,35 @@ class StepOperator(BaseOperator):
         self.shard = shard
         self.shard_option = shard_option
         self.fan_out = fan_out
-        self.runtime = runtime
-        self._running: Runtime | None = None
 
-    def execute(self, context: Context) -> str | list[str]:
-        result = self.run_step()
+    def returned(self, result: Mapping[str, Any], context: Context) -> str | list[str]:
+        """What the task hands on, made of the command's result."""
         url = str(result["manifest"])
         if not self.fan_out:
             return url
         shards = int(result["counts"]["shards"])
         return [f"{url}#{index}/{shards}" for index in range(shards)]
 
-    def run_step(self) -> dict[str, Any]:
-        """Run the command; returns its result.
+    def result_of(self, outcome: Outcome) -> dict[str, Any]:
+        """The result of a command that ended.
 
         Raises:
-            NightshiftError: of the type that the exit code says.
+            NightshiftError: it did not end well; of the type that the exit code says.
         """
-        _mask_secrets(os.environ)
-        self._running = runtime_for(self.runtime)
-        outcome = self._running.run(self.arguments(), _environment(os.environ), self._log_line)
         if outcome.exit_code != 0:
             raise error_of(outcome.exit_code, outcome.payload, outcome.last_lines, step=self.step)
         if outcome.payload is None or "manifest" not in outcome.payload:
-            raise NightshiftError(f"{self.step} ended well but its last line is no result: expected a JSON object")
+            raise NightshiftError(f"{self.step} ended well but left no result: expected a JSON object")
         self.log.info("%s", _summary(outcome.payload))
         return outcome.payload
 
-    def arguments(self) -> list[str]:
-        """The command line after ``nightshift``.
+    def command_line(self, corpus: str | None = None) -> list[str]:
+        """The command line after ``nightshift``; ``corpus`` stands in for this task's own.
 
         Raises:
             BadInput: an option rendered to nothing.
         """
-        options = {"corpus": self.corpus, **self.options}
+        options = {"corpus": corpus or self.corpus, **self.options}
         if self.shard is not None:
             options[self.shard_option] = self.shard.rpartition("#")[2]
         empty = [name for name, value in options.items() if value in ("", "None")]
@@ -113,6 +108,20 @@ class StepOperator(BaseOperator):
             *(f"--{name}" for name in self.flags if name),
             "--json",
         ]
+
+
+class StepOperator(Step):
+    """A step as a process of the Airflow worker's own machine."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._running: LocalRuntime | None = None
+
+    def execute(self, context: Context) -> str | list[str]:
+        _mask_secrets(os.environ)
+        self._running = LocalRuntime()
+        outcome = self._running.run(self.command_line(), _environment(os.environ), self._log_line)
+        return self.returned(self.result_of(outcome), context)
 
     def on_kill(self) -> None:
         """End the step's processes; called when the task is marked failed, cleared or times out."""

@@ -1,5 +1,6 @@
-"""Where a step's command runs: as a process of this machine, or later as a pod."""
+"""Where a step's command runs: ``local`` as a process of this machine, ``pods`` in a cluster."""
 
-from plugins.runtime.base import Outcome, Runtime, runtime_for
+from plugins.runtime.base import Outcome
+from plugins.runtime.local import LocalRuntime
 
-__all__ = ["Outcome", "Runtime", "runtime_for"]
+__all__ = ["LocalRuntime", "Outcome"]

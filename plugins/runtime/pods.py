@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 from kubernetes.client import models as k8s
@@ -17,6 +18,9 @@ from tasks.config import Corpus
 from tasks.config.kubernetes import Kubernetes, Toleration, Volume
 from tasks.config.quantity import cores
 from tasks.errors import BadInput
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
 
 CONTAINER = "base"
 """The name of a pod's one container: what KubernetesPodOperator looks for."""
@@ -44,6 +48,12 @@ class Identity:
     run_id: str
     try_number: int
     map_index: int = -1
+
+    @classmethod
+    def of(cls, context: Context) -> Identity:
+        """The task that ``context`` is of."""
+        ti = context["ti"]
+        return cls(ti.dag_id, ti.task_id, ti.run_id, ti.try_number, -1 if ti.map_index is None else ti.map_index)
 
     def labels(self) -> dict[str, str]:
         """To find the pod by, in the names and the spelling that KubernetesPodOperator looks for."""

@@ -289,7 +289,7 @@ def test_a_broken_yaml_stops_no_other_corpus_and_is_named_with_its_key(corpora: 
     assert "bad.yaml: clean.shards" in text
     assert "'many'" in text
     assert "worse.yaml" in text
-    assert "cloudy.yaml: runtime: kubernetes" in text
+    assert "cloudy.yaml: the file: runtime: kubernetes needs the section `kubernetes`" in text
     assert "good.yaml" not in text
 
 
@@ -354,3 +354,26 @@ def test_dag_files_import_nothing_heavy(corpora: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_corpus_on_kubernetes_has_the_same_graph_of_pods(corpora: Path) -> None:
+    pods = {"runtime": "kubernetes", "kubernetes": {"image": "example.org/pipeline:1"}}
+    write(corpora, "docs")
+    local = load("ingest", "retrain")
+    write(corpora, "docs", **pods)
+    for dag_id, dag in load("ingest", "retrain").items():
+        assert order(dag) == order(local[dag_id])
+        for task in dag.tasks:
+            kind = task.operator_class if isinstance(task, MappedOperator) else type(task)
+            assert ("KubernetesPodOperator" in [base.__name__ for base in kind.__mro__]) == (
+                task.task_id != "wait_for_ingest"
+            ), task.task_id
+        assert DagSerialization.from_dict(DagSerialization.to_dict(dag)).task_ids == dag.task_ids
+
+
+def test_a_corpus_of_local_processes_takes_no_kubernetes_with_it(corpora: Path) -> None:
+    write(corpora, "docs", train={"recipe": "text_encoder"})
+    script = "import runpy, sys; [runpy.run_path(f) for f in sys.argv[1:]]; sys.exit('kubernetes' in sys.modules)"
+    files = [str(DAGS / f"{file}.py") for file in FILES]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(DAGS), str(DAGS.parent)])}
+    subprocess.run([sys.executable, "-c", script, *files], env=environment, check=True)

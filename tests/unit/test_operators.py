@@ -183,12 +183,6 @@ def test_a_gate_names_its_stage_and_each_failed_expectation(
     assert any("labels: unexpected 'x'" in line for line in errors)
 
 
-def test_a_runtime_that_is_not_there_never_falls_back_to_another(program: Program) -> None:
-    with pytest.raises(BadInput, match="not in this release"):
-        execute(step(runtime="kubernetes"))
-    assert not program.ran
-
-
 class Run:
     """What ``SnapshotOperator`` uses of a task instance."""
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from plugins.runtime import Outcome, runtime_for
+from plugins.runtime import Outcome
 from plugins.runtime.local import LINE_BYTES, LocalRuntime
-from tasks.errors import BadInput
 
 DEADLINE = 20.0
 
@@ -185,8 +184,3 @@ def test_what_a_step_leaves_running_is_ended_with_it(tmp_path: Path, source: str
     outcome = run(source.rpartition("time.sleep(600)")[0], PIDS=str(written))
     assert outcome.exit_code == 0
     assert not [pid for pid in pids(written) if alive(pid)]
-
-
-def test_a_runtime_of_a_later_release_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match=r"runtime: kubernetes.*not in this release"):
-        runtime_for("kubernetes")

@@ -1,0 +1,66 @@
+"""Why a step's pod came to nothing, for the person who reads the task's log."""
+
+from __future__ import annotations
+
+from plugins.errors import StepKilled
+from plugins.gang.ends import Member
+from plugins.runtime.base import Outcome
+from tasks.errors import BadInput, NightshiftError
+
+
+def outcome_of(pod: Member) -> Outcome:
+    """How the command in a pod ended.
+
+    Raises:
+        ValueError: the container has not ended.
+    """
+    if pod.exit_code is None:
+        raise ValueError(f"pod {pod.pod} is {pod.state}: its container has no exit code")
+    # A container that left no result left the end of its log instead.
+    last_lines = [] if pod.payload else pod.message.strip().splitlines()
+    return Outcome(pod.exit_code, pod.payload, last_lines)
+
+
+def mishap_of(pod: Member, *, step: str, start_timeout: float, said: str = "") -> NightshiftError | None:
+    """What befell a pod from outside its command; None where the command's own end says it all.
+
+    ``said`` is what whoever watched the pod knows beyond its state.
+    """
+    who = f"{step}: pod {pod.pod}"
+    if pod.hopeless is not None:
+        return BadInput(f"{who} cannot start: {pod.reason}: {pod.hopeless} {_advice(pod.reason)}".rstrip())
+    if pod.state == "pending":
+        return NightshiftError(
+            f"{who} did not start within {start_timeout:.0f} s (kubernetes.start_timeout): "
+            f"{pod.reason or 'it waits'}: {pod.message or said} {_advice(pod.reason)}".rstrip()
+        )
+    if pod.state == "gone":
+        return StepKilled(f"{who} is gone: somebody deleted it, or its node was lost. The next try starts a new one")
+    if pod.state == "running":
+        return NightshiftError(f"{who} was still running when its task ended: {said or 'resources.timeout is over'}")
+    if pod.reason == "DeadlineExceeded":
+        return NightshiftError(f"{who} ran longer than resources.timeout allows; raise it, or make more shards")
+    if pod.reason == "OOMKilled":
+        return StepKilled(
+            f"{who} was killed: out of memory, it may use {pod.memory or 'no more'}. Raise resources.memory, or make "
+            "more and smaller shards"
+        )
+    if pod.reason in ("Evicted", "Preempting", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"):
+        return StepKilled(f"{who} was ended by its node: {pod.reason}: {pod.message} The next try starts a new one")
+    if pod.exit_code is None:
+        return StepKilled(f"{who} was ended by Kubernetes: {pod.reason or 'Failed'}: {pod.message or said}")
+    return None
+
+
+def _advice(reason: str) -> str:
+    """What to do about a pod that does not start."""
+    if "Image" in reason or reason == "ErrImageNeverPull":
+        return "Is that tag pushed, or loaded into the node? Look at kubernetes.image, trainer_image, image_pull_policy"
+    if reason == "Unschedulable":
+        return (
+            "No node takes it: ask for less (resources.cpu, memory, gpus), look at kubernetes.node_selector and "
+            "tolerations, or wait for room"
+        )
+    if reason == "CreateContainerConfigError":
+        return "Is the Secret that kubernetes.env_secret names in that namespace, and what kubernetes.volumes mounts?"
+    return ""
