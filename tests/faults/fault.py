@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.ground import LONG, QUICK, Size
+from tests.faults.ground import QUICK, Size
 from tests.faults.processes import Role
 
 Moment = Literal["start-up", "mid-epoch", "in checkpoint", "in export"]
@@ -99,7 +99,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault("SIGTERM to the whole gang", "mid-epoch", Strike(_TERM, 0, "twin"), exits=(77,)),
     Fault("SIGTERM to worker 1", "start-up", Strike(_TERM, 1, "supervisor"), exits=(77,), resumes=False),
-    Fault("store down for 60 s", "mid-epoch", StoreDown(60), exits=(), size=LONG),
+    Fault("store down for 60 s", "mid-epoch", StoreDown(60), exits=()),
     Fault("newest checkpoint corrupt", "mid-epoch", CorruptNewest(Strike(_KILL, 1))),
     Fault("3 workers, then 2", "mid-epoch", Workers(Strike(_KILL, 2), 2), workers=3, end="close weights"),
     Fault("2 workers, then 3", "mid-epoch", Workers(Strike(_KILL, 1), 3), end="close weights"),

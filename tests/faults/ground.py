@@ -67,7 +67,6 @@ class Size:
 
 
 QUICK = Size()
-LONG = Size(epochs=300)
 
 
 @dataclass(frozen=True, slots=True)
