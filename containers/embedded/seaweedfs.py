@@ -14,18 +14,19 @@ from containers.embedded.ports import LOOPBACK, pick_many
 from containers.embedded.service import Service
 
 
-def s3_environment(port: int, access_key: str, secret_key: str) -> dict[str, str]:
+def s3_environment(port: int, access_key: str, secret_key: str, host: str = LOOPBACK) -> dict[str, str]:
     """What a client needs to reach the server, in the names that every S3 tool knows."""
     return {
-        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{port}",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_REGION": "us-east-1",
     }
 
 
-def seaweedfs(folder: Path, *, port: int, access_key: str, secret_key: str, log: Path) -> Service:
-    """The S3 server over ``folder``, on loopback only. Its other ports are free ones, new at every start."""
+def seaweedfs(folder: Path, *, port: int, access_key: str, secret_key: str, log: Path, host: str = LOOPBACK) -> Service:
+    """The S3 server over ``folder``, on one address only, by default loopback. Its other ports are free ones, new at
+    every start."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "s3.json"
     config.touch(mode=0o600)
@@ -60,8 +61,8 @@ def seaweedfs(folder: Path, *, port: int, access_key: str, secret_key: str, log:
         "-logtostderr",
         "server",
         "-dir=.",
-        f"-ip={LOOPBACK}",
-        f"-ip.bind={LOOPBACK}",
+        f"-ip={host}",
+        f"-ip.bind={host}",
         "-filer",
         "-s3",
         f"-s3.port={port}",
@@ -81,7 +82,7 @@ def seaweedfs(folder: Path, *, port: int, access_key: str, secret_key: str, log:
         command,
         log=log,
         env=os.environ,
-        ready=lambda: _answers(port),
+        ready=lambda: _answers(host, port),
         deadline=60,
         grace=1,
         # Its folder is named from within: it takes a comma in a path for the end of one.
@@ -90,10 +91,10 @@ def seaweedfs(folder: Path, *, port: int, access_key: str, secret_key: str, log:
     )
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
         # Unsigned, so an S3 server that is up refuses: 403 is the sign of life that we want.
-        status = urllib3.request("GET", f"http://{LOOPBACK}:{port}/", timeout=1, retries=False).status
+        status = urllib3.request("GET", f"http://{host}:{port}/", timeout=1, retries=False).status
     except urllib3.exceptions.HTTPError:
         return False
     return status in (200, 403)

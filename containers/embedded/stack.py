@@ -30,10 +30,11 @@ def is_ready(home: Path) -> bool:
     return (home / READY).exists()
 
 
-def step_environment(settings: Settings, corpora: Path) -> dict[str, str]:
+def step_environment(settings: Settings, corpora: Path, s3_host: str = LOOPBACK) -> dict[str, str]:
     """What a step needs to know of the stack."""
+    access, secret = settings.secrets["s3_access_key"], settings.secrets["s3_secret_key"]
     return {
-        **s3_environment(settings.ports["s3"], settings.secrets["s3_access_key"], settings.secrets["s3_secret_key"]),
+        **s3_environment(settings.ports["s3"], access, secret, s3_host),
         "NIGHTSHIFT_STORE": STORE,
         "NIGHTSHIFT_BACKUP": BACKUP,
         "NIGHTSHIFT_CORPORA": str(corpora),
@@ -46,7 +47,8 @@ class Stack:
     """S3, MLflow, the demo site and Airflow under ``home``; ``with Stack(...)`` ends them all, whatever happens.
 
     Without a start it speaks to the stack that another process runs there. ``corpora`` is by default what
-    ``NIGHTSHIFT_CORPORA`` says, else ``dags/corpora``.
+    ``NIGHTSHIFT_CORPORA`` says, else ``dags/corpora``. ``s3_host`` is the address that S3 answers at: one that pods
+    reach, where steps are pods.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Stack:
         corpora: Path | None = None,
         site: Path = ROOT / "build" / "site",
         extra: Mapping[str, str] | None = None,
+        s3_host: str = LOOPBACK,
     ) -> None:
         self.home = home.absolute()
         self.logs = self.home / "logs"
@@ -63,13 +66,15 @@ class Stack:
         self._claim = Claim(self.home)
         self.settings = settle(self.home, os.environ) if self._claim.is_free() else recall(self.home)
         corpora = corpora or Path(os.environ.get("NIGHTSHIFT_CORPORA") or ROOT / "dags" / "corpora")
-        self.environment = {**_inherited(), **step_environment(self.settings, corpora.absolute()), **(extra or {})}
+        known = step_environment(self.settings, corpora.absolute(), s3_host)
+        self.environment = {**_inherited(), **known, **(extra or {})}
         self.s3 = seaweedfs(
             self.home / "s3",
             port=self.settings.ports["s3"],
             access_key=self.settings.secrets["s3_access_key"],
             secret_key=self.settings.secrets["s3_secret_key"],
             log=self.logs / "seaweedfs.log",
+            host=s3_host,
         )
         self.rendering = self._rendering()
         self.site = self._site()
