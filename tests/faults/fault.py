@@ -66,9 +66,11 @@ class Fault:
 _KILL, _STOP, _TERM = signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM
 
 
-def _kills() -> list[Fault]:
-    moments: tuple[Moment, ...] = ("start-up", "mid-epoch", "in checkpoint", "in export")
-    roles: tuple[Role, ...] = ("child", "supervisor")
+_NAMES: dict[Role, str] = {"child": "training process", "supervisor": "supervisor"}
+_EACH: tuple[tuple[int, Role], ...] = ((0, "child"), (1, "child"), (0, "supervisor"), (1, "supervisor"))
+
+
+def _kills(moment: Moment) -> list[Fault]:
     return [
         Fault(
             f"kill -9 of worker {worker}'s {_NAMES[role]}",
@@ -76,33 +78,31 @@ def _kills() -> list[Fault]:
             Strike(_KILL, worker, role),
             resumes=moment != "start-up",
         )
-        for moment in moments
-        for worker in (0, 1)
-        for role in roles
+        for worker, role in _EACH
     ]
 
 
-_NAMES: dict[Role, str] = {"child": "training process", "supervisor": "supervisor", "twin": "whole gang"}
-
 FAULTS: tuple[Fault, ...] = (
-    *_kills(),
+    *_kills("mid-epoch"),
     # Nobody is left to give an exit code: what launched the gang sees the signal.
     Fault("kill -9 of what started the workers", "mid-epoch", Strike(_KILL, 0, "twin"), exits=(-9,)),
     *(
         Fault(f"SIGSTOP of worker {worker}'s {_NAMES[role]}", "mid-epoch", Strike(_STOP, worker, role))
-        for worker in (0, 1)
-        for role in ("child", "supervisor")
+        for worker, role in _EACH
     ),
     *(
         Fault(f"SIGTERM to worker {worker}", "mid-epoch", Strike(_TERM, worker, "supervisor"), exits=(77,))
         for worker in (0, 1)
     ),
     Fault("SIGTERM to the whole gang", "mid-epoch", Strike(_TERM, 0, "twin"), exits=(77,)),
-    Fault("SIGTERM to worker 1", "start-up", Strike(_TERM, 1, "supervisor"), exits=(77,), resumes=False),
-    Fault("store down for 60 s", "mid-epoch", StoreDown(60), exits=()),
     Fault("newest checkpoint corrupt", "mid-epoch", CorruptNewest(Strike(_KILL, 1))),
+    Fault("store down for 60 s", "mid-epoch", StoreDown(60), exits=()),
     Fault("3 workers, then 2", "mid-epoch", Workers(Strike(_KILL, 2), 2), workers=3, end="close weights"),
     Fault("2 workers, then 3", "mid-epoch", Workers(Strike(_KILL, 1), 3), end="close weights"),
+    *_kills("in checkpoint"),
+    *_kills("in export"),
+    *_kills("start-up"),
+    Fault("SIGTERM to worker 1", "start-up", Strike(_TERM, 1, "supervisor"), exits=(77,), resumes=False),
 )
 
 

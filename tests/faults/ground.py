@@ -163,7 +163,7 @@ class Ground:
         scratch = self.folder / f"prepared-{size.epochs}"
         scratch.mkdir()
         days = Days(context, scratch)
-        days.publish(DAY, *_documents(size.documents))
+        days.publish(DAY, *documents(size.documents))
         snapshot = days.snapshot().manifest
         training = Training.of(context.corpus, snapshot)
         for shard in training.shards:
@@ -187,7 +187,7 @@ def ground(folder: Path) -> Iterator[Ground]:
             made.stop()
 
 
-def _documents(count: int) -> list[dict[str, Any]]:
+def documents(count: int) -> list[dict[str, Any]]:
     """Texts of drawn words, of which every third speaks of its label; learnable, but not in one epoch."""
     rows = []
     for number in range(count):
