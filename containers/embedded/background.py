@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from containers.embedded.claim import Claim
@@ -62,16 +65,29 @@ def down(home: Path, patience: float = 60.0) -> bool:
     if claim.is_free():
         return False
     holder = claim.holder()
-    if holder is not None:
-        os.kill(holder, signal.SIGTERM)
+    ended = _told_to_end(holder)
     end = time.monotonic() + patience
-    while not claim.is_free():
+    # The claim is given back a moment before the process that held it is gone.
+    while not (claim.is_free() and ended()):
         if time.monotonic() > end:
             raise NightshiftError(
                 f"the stack of process {holder} has not ended after {patience:.0f} s: see {home}/logs"
             )
         time.sleep(0.1)
     return True
+
+
+def _told_to_end(process: int | None) -> Callable[[], bool]:
+    """Send a process SIGTERM; returns what tells whether it has ended, its number taken by another or not."""
+    if process is None:
+        return lambda: True
+    try:
+        handle = os.pidfd_open(process)
+    except ProcessLookupError:
+        return lambda: True
+    with suppress(ProcessLookupError):
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+    return lambda: bool(select.select([handle], [], [], 0)[0])
 
 
 def _await(home: Path, claim: Claim, server: subprocess.Popen[bytes] | None) -> None:

@@ -47,7 +47,14 @@ class Demo:
         with said.open("wb") as out:
             arguments = [sys.executable, "-m", "containers.embedded", command, f"--home={self.home}", *options]
             process = subprocess.Popen(
-                arguments, cwd=ROOT, env=self._env, stdout=out, stderr=out, start_new_session=True
+                arguments,
+                cwd=ROOT,
+                env=self._env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                # A shell that runs the tests in the background has them ignore Ctrl-C; a user's demo does not.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             )
         return process, said
 

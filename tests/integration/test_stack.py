@@ -142,6 +142,8 @@ def test_no_process_outlives_the_one_that_started_the_service(tmp_path: Path, nu
                 import os, signal, sys
                 from pathlib import Path
                 from containers.embedded.service import Service
+                # Ignored from the start where a shell runs the tests in the background.
+                signal.signal(signal.SIGINT, signal.default_int_handler)
                 log, source, port = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
                 command = [sys.executable, "-c", source, port]
                 Service("the server", command, log=log, env=os.environ, ready=lambda: True, grace=0.5).start()
