@@ -1,0 +1,250 @@
+"""The fault matrix in pods: the real scheduler, the real operator, a gang that is struck down on a real cluster.
+
+One retraining runs undisturbed to a promoted model; then its task `train` is run again for each fault, from nothing.
+Every row is added to the file that ``NIGHTSHIFT_FAULT_ROWS`` names, for ``make faults``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from tests.faults.fault import Moment
+from tests.faults.field import CORPUS, DAG, Field, Seen, field, wait
+from tests.faults.run import Row
+from tests.kubernetes.conftest import IMAGE, TRAINER_IMAGE, image, make_namespace
+
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
+
+ENDS = ("success", "failed")
+LONG = 900.0
+QUICK = 60.0
+
+
+@pytest.fixture(scope="module")
+def retrained(cluster: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+    """A corpus after its first retraining, whose champion is the undisturbed model."""
+    namespace = f"faults-{os.urandom(3).hex()}"
+    home = tmp_path_factory.mktemp("faults")
+    images = {"image": image(IMAGE), "trainer_image": image(TRAINER_IMAGE)}
+    with field(home, cluster, namespace, images, os.environ["KUBECONFIG"]) as made:
+        names = ("AWS_", "NIGHTSHIFT_STORE", "NIGHTSHIFT_BACKUP")
+        settings = {k: v for k, v in made.stack.environment.items() if k.startswith(names)}
+        make_namespace(cluster, namespace, settings)
+        try:
+            made.write()
+            made.publish(tmp_path_factory.mktemp("days"))
+            made.run = made.stack.rest.trigger(DAG)
+            assert ended(made) == "success", [t for t in made.stack.rest.tasks(DAG, made.run) if t["state"] == "failed"]
+            assert not made.left()
+            yield made
+        finally:
+            cluster.delete_namespace(namespace)
+
+
+def ended(made: Field, dag: str = DAG, run: str | None = None) -> str:
+    """How the run ends."""
+    run = run or made.run
+
+    def state() -> str | None:
+        now = str(made.stack.rest.run(dag, run)["state"])
+        return now if now in ENDS else None
+
+    return str(wait(state, f"{run} ends", LONG))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(retrained: Field) -> dict[str, str]:
+    """Checksums of the files of the undisturbed training."""
+    return checksums(retrained)
+
+
+def checksums(made: Field) -> dict[str, str]:
+    return {entry.role: entry.sha256 for entry in made.part.files}
+
+
+@dataclass
+class Struck:
+    """A training that is struck down while it runs, and what is found out about it."""
+
+    made: Field
+    before: dict[int, Seen]
+    row: Row
+    step: int
+    at: float = dataclass_field(default_factory=time.monotonic)
+
+    def gone(self) -> None:
+        """Wait until no pod of the struck generation is there, and note how long that took."""
+        uids = {seen.uid for seen in self.before.values()}
+        every = self.made.api.list_namespaced_pod
+        wait(
+            lambda: not uids & {pod.metadata.uid for pod in every(self.made.namespace).items},
+            "the struck generation is gone",
+            QUICK + 60,
+        )
+        self.row.detected = round(time.monotonic() - self.at, 1)
+
+    def recovers(self) -> None:
+        """Wait until a next generation has trained, and note from where."""
+        known = set(self.made.checkpoints())
+        wait(lambda: set(self.made.checkpoints()) - known or self.made.state() == "success", "it trains again", LONG)
+        self.row.recovered = round(time.monotonic() - self.at, 1)
+
+
+@pytest.fixture
+def struck(retrained: Field, request: pytest.FixtureRequest) -> Callable[[str, Moment], Struck]:
+    """``struck(name, moment)``: train once more, up to that moment."""
+
+    def begin(name: str, moment: Moment) -> Struck:
+        retrained.train_again()
+        if moment == "start-up":
+            wait(lambda: len(retrained.pods()) == 2, "the pods are made", 300)
+            seen = retrained.pods()
+        else:
+            seen = retrained.mid_epoch()
+        return Struck(retrained, seen, Row(name, moment, where="kubernetes"), retrained.reached())
+
+    return begin
+
+
+def finish(it: Struck, undisturbed: dict[str, str], *, same_pods: bool = False) -> None:
+    """See the training end as the undisturbed one did, from a checkpoint, and nothing left of any generation."""
+    made, row = it.made, it.row
+    assert ended(made) == "success", made.stack.rest.log(DAG, made.run, "train", made.tries())
+    measured = made.part.volatile
+    row.exits = [0]
+    row.same = checksums(made) == undisturbed
+    row.resumed_from = int(measured["resumed_from"])
+    row.lost_steps = max(it.step - row.resumed_from, 0)
+    wait(lambda: not made.left(), "nothing of the gang is left", QUICK)
+    metrics = made.part.details["epoch"]["validation"]
+    row.accuracy = row.accuracy_undisturbed = metrics["accuracy"] if row.same else None
+    keep(row)
+    assert row.same
+    assert same_pods or row.resumed_from > 0 or row.moment == "start-up"
+
+
+def keep(row: Row) -> None:
+    """Add the row to what ``make faults`` shows."""
+    print(row)
+    if path := os.environ.get("NIGHTSHIFT_FAULT_ROWS"):
+        with Path(path).open("a") as out:
+            out.write(json.dumps(row.to_json()) + "\n")
+
+
+def in_order(it: Struck, undisturbed: dict[str, str]) -> None:
+    """The gang ends whole, a new one resumes, with pods of its own."""
+    it.gone()
+    it.recovers()
+    assert not {seen.uid for seen in it.made.pods().values()} & {seen.uid for seen in it.before.values()}
+    finish(it, undisturbed)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_kill_9_of_a_worker_in_mid_epoch(
+    worker: int, struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
+) -> None:
+    it = struck(f"kill -9 of worker {worker}'s training process", "mid-epoch")
+    it.made.strike(worker, "SIGKILL")
+    in_order(it, undisturbed)
+
+
+def test_sigstop_of_a_worker(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+    it = struck("SIGSTOP of worker 1's training process", "mid-epoch")
+    it.made.strike(1, "SIGSTOP")
+    in_order(it, undisturbed)
+
+
+def test_a_pod_deleted_without_grace(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+    it = struck("pod of worker 1 deleted", "mid-epoch")
+    it.made.api.delete_namespaced_pod(it.before[1].name, it.made.namespace, grace_period_seconds=0)
+    in_order(it, undisturbed)
+
+
+def test_an_eviction_checkpoints_first(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+    it = struck("pod of worker 1 evicted", "mid-epoch")
+    name = it.before[1].name
+    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{it.made.namespace}/pods/{name}/eviction"
+    it.made.api.api_client.call_api(path, "POST", body=body, auth_settings=["BearerToken"], response_type="object")
+    in_order(it, undisturbed)
+    assert it.row.lost_steps == 0
+
+
+def test_the_store_down_for_a_minute(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+    it = struck("store down for 60 s", "mid-epoch")
+    store = it.made.stack.s3
+    store.kill()
+    wait(lambda: time.monotonic() - it.at >= 60, "a minute passes", 90)
+    store.start()
+    store.wait()
+    finish(it, undisturbed, same_pods=True)
+
+
+@pytest.mark.parametrize("name", ["scheduler", "triggerer"])
+def test_a_part_of_airflow_killed_in_mid_training(
+    name: str, struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
+) -> None:
+    it = struck(f"kill -9 of the {name}", "mid-epoch")
+    (service,) = (each for each in it.made.stack.airflow.services if each.name.endswith(name))
+    service.kill()
+    service.start()
+    finish(it, undisturbed, same_pods=True)
+
+
+def test_the_task_cleared(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+    it = struck("task cleared", "mid-epoch")
+    it.made.clear()
+    in_order(it, undisturbed)
+
+
+def test_the_run_marked_failed_leaves_no_pod(
+    struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
+) -> None:
+    it = struck("run marked failed", "mid-epoch")
+    rest = it.made.stack.rest
+    rest.call("PATCH", f"dags/{DAG}/dagRuns/{it.made.run}?update_mask=state", {"state": "failed"})
+    it.gone()
+    assert wait(lambda: not it.made.left(), "nothing of the gang is left", QUICK + 60)
+    it.row.exits, it.row.said = [1], "the run was marked failed: nothing is started again"
+    keep(it.row)
+    it.made.clear()
+    finish(it, undisturbed)
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "image missing": ({"kubernetes": {"trainer_image": "example.local/no-such-image:1"}}, "cannot start"),
+    "unschedulable: too much CPU": ({"resources": {"cpu": "640"}}, "resources.cpu"),
+    "out of memory": ({"resources": {"memory": "260Mi"}}, "out of memory"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_no_retry_mends_is_said_and_leaves_no_pod(
+    name: str, retrained: Field, undisturbed: dict[str, str]
+) -> None:
+    sections, says = WRONG[name]
+    row, began = Row(name, "start-up", where="kubernetes"), time.monotonic()
+    retrained.write(**{**sections, "resources": {"retries": 1, **sections.get("resources", {})}})
+    try:
+        retrained.train_again()
+        assert ended(retrained) == "failed"
+        row.said = retrained.stack.rest.log(DAG, retrained.run, "train", retrained.tries())[-2000:]
+        row.detected = round(time.monotonic() - began, 1)
+        assert says in row.said
+        row.said, row.exits = next(line for line in row.said.splitlines() if says in line)[:400], [2]
+        wait(lambda: not retrained.left(), "nothing of the gang is left", QUICK)
+        keep(row)
+    finally:
+        retrained.write(CORPUS)
+        retrained.train_again()
+        assert ended(retrained) == "success"
