@@ -2,66 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import pytest
-import yaml
 
 from tasks.catalog import Manifest
-from tasks.combine import combine
 from tasks.config import Corpus
-from tasks.encode import encode
-from tasks.prepare import prepare
+from tasks.errors import BadInput, Preempted
 from tasks.step import Context
-from tasks.training import Training
-from tests.mirrored import recipe  # noqa: F401  # registers itself
+from tests.mirrored.case import Build, Case, build_case
+from tests.mirrored.nursery import Nursery, nursery
 from tests.mirrored.play import Gang
 
 pytestmark = pytest.mark.integration
 
-
-def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
-    """Labels that a word gives away, most of the time."""
-    return [
-        {
-            "text": " ".join([f"{'abc'[i % 3]}{(i * 7 + seed) % 5}" if i % 7 else "noise", f"w{i % 11}", f"v{i % 13}"]),
-            "label": "abc"[i % 3],
-            "url": f"http://site/{seed}/{i}",
-        }
-        for i in range(count)
-    ]
+TOLERANCE = 1e-5
+"""What weights may differ by after another number of workers: sums are added up in another order."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One training and where it lies."""
-
-    context: Context
-    training: Training
-    yaml: Path
-    folder: Path
-
-    def gang(self, workers: int, faults: Path | None = None) -> Gang:
-        return Gang(self.folder, self.yaml, self.context.store.url, workers, faults)
-
-    def again(self) -> Case:
-        """The same training as if it had never run: another store with the same inputs."""
-        raise NotImplementedError
-
-    @property
-    def part(self) -> Manifest:
-        return self.parts[0]
-
-    @property
-    def parts(self) -> list[Manifest]:
-        return [self.context.catalog.load(self.training.model(p), made_by="train") for p in self.training.parts]
-
-    @property
-    def checkpoints(self) -> list[str]:
-        return [info.key for info in self.context.store.list(f"{self.training.checkpoints}/")]
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Nursery]:
+    with nursery() as running:
+        yield running
 
 
 @pytest.fixture
@@ -70,36 +36,190 @@ def case(
     make_context: Callable[..., Context],
     make_corpus: Callable[..., Corpus],
     make_snapshot: Callable[..., Manifest],
-) -> Callable[..., Case]:
-    """``case(examples=60, resources={…}, **params)``: a training whose examples are encoded."""
-
-    def build(examples: int = 60, shards: int = 2, resources: dict[str, Any] | None = None, **params: Any) -> Case:
-        sections: dict[str, Any] = {
-            "train": {"recipe": {"tiny": params}, "shards": shards},
-            "resources": {"checkpoints": {"every": "100ms"}, **(resources or {})},
-        }
-        context = make_context(make_corpus(**sections))
-        snapshot = make_snapshot(context, train=rows(examples), validation=rows(20, seed=1), files=2)
-        training = Training.of(context.corpus, snapshot)
-        for shard in training.shards:
-            prepare(context, training, shard)
-        combine(context, training)
-        for shard in training.shards:
-            encode(context, training, shard)
-        path = tmp_path / "docs.yaml"
-        source = {"live": {"files": {"path": "/nowhere/*.jsonl"}}}
-        path.write_text(yaml.safe_dump({"corpus": "docs", "source": source, **sections}))
-        return Case(context, training, path, tmp_path)
-
-    return build
+    workers: Nursery,
+) -> Build:
+    return build_case(tmp_path, make_context, make_corpus, make_snapshot, workers)
 
 
-def test_one_worker_trains_to_the_end_and_commits_its_part(case: Callable[..., Case]) -> None:
-    given = case()
-    with given.gang(1) as gang:
+def trained(given: Case, workers: int) -> Manifest:
+    """Train to the end, undisturbed; the first part."""
+    with given.gang(workers) as gang:
         assert gang.start() == 0
-        result = gang.finish()
-    assert result["counts"]["steps"] == 30
-    assert result["counts"]["rows"] == 60
-    print(given.part.volatile, given.part.details["epoch"])
+        gang.finish()
+    return given.parts[0]
+
+
+def alike(one: Manifest, other: Manifest) -> bool:
+    """Whether two parts are the same to the bit, curves of every worker included."""
+    return one.digest() == other.digest()
+
+
+def killed_after(gang: Gang, step: int) -> None:
+    """Kill every worker after a checkpoint of at least this step, as if by the supervisor of the first one dead."""
+    gang[0].until(lambda event: event["event"] == "saved" and event["step"] >= step)
+    for worker in reversed(gang.workers):
+        worker.kill()
+
+
+def test_one_worker_trains_to_the_end_and_two_train_the_same(case: Build) -> None:
+    given = case()
+    alone = trained(given, 1)
+    assert alone.counts["rows"] == 60
+    assert alone.counts["epochs"] == 3
+    assert alone.details["epoch"]["accuracy"] > 0.6 > 0.4 > 1 / 3
     assert given.checkpoints == []
+    weights = given.weights()
+
+    together = trained(given.afresh(), 2)
+    assert together.volatile["workers"] == 2
+    curves = json.loads(given.context.store.read(together.of_role("curves")[0].key))
+    assert [epoch["step"] for epoch in curves] == [10, 20, 30]
+    assert [worker["examples"] for worker in curves[0]["workers"]] == [30, 30]
+    assert together.details["epoch"]["loss"] == pytest.approx(alone.details["epoch"]["loss"], abs=1e-6)
+    for one, other in zip(weights, given.weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights_even_if_the_newest_checkpoint_is_corrupt(
+    case: Build,
+) -> None:
+    given = case(dropout=0.3, pause=0.03)
+    undisturbed = trained(given, 2)
+    given.afresh()
+    with given.gang(2) as gang:
+        assert gang.start() == 0
+        killed_after(gang, 13)
+    store, newest = given.context.store, given.checkpoints[-1].removesuffix(".json")
+    store.write(f"{newest}.safetensors", store.read(f"{newest}.safetensors")[:-1] + b"!")
+    foreign = json.loads(store.read(f"{newest}.json"))
+    store.write(f"{given.training.checkpoints}/999999999-0.json", json.dumps({**foreign, "fingerprint": "x"}).encode())
+    with given.gang(2) as gang:
+        resumed = gang.start()
+        result = gang.finish()
+    assert 0 < resumed < int(Path(newest).name.split("-")[0])
+    assert result["counts"]["resumed_from"] == resumed
+    log = (given.folder / "worker-0.log").read_text()
+    assert f"{newest}.json" in log and "sha256 differs" in log
+    assert "999999999-0.json" in log and "another training" in log
+    assert alike(given.parts[0], undisturbed)
+
+
+def test_killed_in_checkpoint_and_in_export_it_goes_on_to_the_same_part(case: Build, tmp_path: Path) -> None:
+    given, faults = case(dropout=0.3), tmp_path / "faults"
+    faults.mkdir()
+    undisturbed = trained(given, 1)
+    given.afresh()
+    for held, began in (("checkpoints/000000010", False), ("_manifest.json", True)):
+        (faults / "holding").unlink(missing_ok=True)
+        (faults / "hold").write_text(held)
+        with given.gang(1, faults) as gang:
+            gang.start()
+            gang.until_file(faults / "holding")
+        assert bool(given.checkpoints) is began
+    (faults / "hold").unlink()
+    with given.gang(1, faults) as gang:
+        assert gang.start() == 30
+        gang.finish()
+    assert alike(given.parts[0], undisturbed)
+    assert given.checkpoints == []
+
+
+def test_told_to_leave_all_stop_after_one_step_and_another_number_of_workers_goes_on(case: Build) -> None:
+    given = case(pause=0.03)
+    trained(given, 2)
+    weights = given.weights()
+    given.afresh()
+    steps = [0]
+    for workers in (2, 3):
+        with given.gang(workers) as gang:
+            assert gang.start() == steps[-1]
+            gang[0].until(lambda event: event["event"] == "step" and event["step"] > steps[-1] + 5)
+            gang[1].order(order="stop")
+            said = [worker.until(lambda event: event["event"] == "error") for worker in gang.workers]
+            assert {(event["type"], event["message"]) for event in said} == {("Preempted", said[0]["message"])}
+            (step,) = {int(event["message"].split()[6].rstrip(",")) for event in said}
+            assert step > steps[-1]
+            assert any(key.startswith(f"{given.training.checkpoints}/{step:09d}-") for key in given.checkpoints)
+            steps.append(step)
+            for worker in gang.workers:
+                worker.order(order="end")
+                assert worker.process.wait(60) == Preempted.exit_code
+    with given.gang(2) as gang:
+        assert gang.start() == steps[-1]
+        gang.finish()
+    for one, other in zip(weights, given.weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE)
+
+
+def test_a_store_that_is_down_for_a_while_stops_neither_the_start_nor_the_steps_nor_the_end(
+    case: Build, tmp_path: Path
+) -> None:
+    given, faults = case(pause=0.03), tmp_path / "faults"
+    faults.mkdir()
+    with given.gang(2, faults, faulty=(1,)) as gang:
+        (faults / "down").unlink(missing_ok=True)
+        gang.meet()
+        (faults / "down").touch()  # worker 1 cannot fetch its first file: both wait, in good order
+        gang.go()
+        for worker in gang.workers:
+            worker.until(lambda event: event.get("doing") == "waiting for examples")
+        (faults / "down").unlink()
+        gang.finish()
+    given.afresh()
+    with given.gang(1, faults) as gang:
+        gang.start()
+        gang[0].hears("saved")
+        (faults / "down").touch()
+        gang[0].until(lambda event: event["event"] == "step" and event["step"] > 20)
+        gang[0].until(lambda event: event.get("doing") == "export")
+        gang.until_log("trying again.*committing|committing.*trying again")
+        (faults / "down").unlink()
+        gang.finish()
+    assert given.parts[0].counts["rows"] == 60
+
+
+def test_everything_at_once_then_evaluated_averaged_and_judged(case: Build) -> None:
+    given = case(
+        epochs=8,
+        average=2,
+        early_stopping={"metric": "accuracy", "patience": 2},
+        class_weight="balanced",
+        precision="mixed_float16",
+        optimizer="adamw",
+        weight_decay=0.01,
+        clip_norm=1.0,
+        schedule="cosine",
+        warmup_steps=5,
+        dropout=0.2,
+    )
+    trained(given, 1)
+    epochs = [part.details["epoch"] for part in given.parts]
+    curves = json.loads(given.context.store.read(given.parts[0].of_role("curves")[0].key))
+    best = sorted(curves, key=lambda epoch: -epoch["validation"]["accuracy"])[:2]
+    assert {epoch["epoch"] for epoch in epochs} == {epoch["epoch"] for epoch in best}
+    for part in given.training.parts:
+        given.run("evaluate", "--part", str(part))
+    merged = given.run("merge")
+    assert merged["counts"]["chosen"] in {"average", "part 0/2", "part 1/2"}
+    assert merged["counts"]["rows"] == 60
+    assert given.run("evaluate")["counts"]["accuracy"] > 0.5
+    assert given.run("merge")["noop"]
+
+
+@pytest.mark.parametrize(
+    ("params", "workers", "said"),
+    [
+        ({"layer": "batch_norm"}, 1, "'normal' .* BatchNormalization"),
+        ({"layer": "drifting"}, 2, "after step 10 the networks of workers .1. differ"),
+        ({"optimizer": "sgd", "learning_rate": 1e30}, 1, "not a number any more at step"),
+        ({"resources": {"gpus": 1}}, 1, "resources.gpus is 1, but this worker sees 0"),
+        ({"early_stopping": {"metric": "beauty"}}, 1, "'beauty' is not measured; .* loss, accuracy"),
+    ],
+)
+def test_what_cannot_be_trained_is_bad_input(case: Build, params: dict[str, object], workers: int, said: str) -> None:
+    given = case(**params)
+    with given.gang(workers) as gang:
+        error = gang.fails()
+        assert error["type"] == "BadInput"
+        assert re.search(said, error["message"])
+        assert gang[0].process.wait(60) == BadInput.exit_code

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from tasks import command
+from tasks import cli, command
 from tasks.errors import StoreError
 from tasks.store import Store, open_store
 from tests.mirrored import recipe  # noqa: F401  # registers itself
@@ -47,10 +48,18 @@ class Faulty:
         return call
 
 
-if __name__ == "__main__":
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    if "FAULTS" in os.environ:
-        command.open_store = lambda url, env: Faulty(open_store(url, env), Path(os.environ["FAULTS"]))  # type: ignore[assignment,return-value]
-    from tasks.training.mirrored.worker import main
+def main() -> None:
+    """The worker's main, or any step of ``nightshift``, on a store that may fail."""
+    from tasks.training.mirrored import patience, worker
 
+    if "FAULTS" in os.environ:
+        folder = Path(os.environ["FAULTS"])
+        patience._LONGEST_PAUSE = 0.2
+        command.open_store = lambda url, env: Faulty(open_store(url, env), folder)  # type: ignore[assignment,return-value]
+    if sys.argv[1].startswith("--"):
+        worker.main()
+    cli.main()
+
+
+if __name__ == "__main__":
     main()

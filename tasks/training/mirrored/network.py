@@ -179,6 +179,10 @@ class Network:
         """The network's weights, as the recipe's ``model`` takes them."""
         return [np.array(array) for array in self.model.get_weights()]
 
+    def begin(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Start from these weights, in the order of ``weights``, and not from the ones drawn."""
+        self.model.set_weights(list(weights))
+
     # graphs
 
     def _train(

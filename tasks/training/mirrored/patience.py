@@ -19,6 +19,7 @@ T = TypeVar("T")
 
 SECONDS = 300.0
 """How long a store may be down before whoever needs it gives up."""
+_FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 8.0
 _TICK = 5.0
 _LONGEST_WORK = 1800.0
@@ -37,7 +38,7 @@ def patiently(
     Raises:
         StoreError: it still fails after ``seconds``, or ``given_up`` says that nobody needs it any more.
     """
-    deadline, pause = time.monotonic() + seconds, 0.5
+    deadline, pause = time.monotonic() + seconds, _FIRST_PAUSE
     while True:
         try:
             return action()

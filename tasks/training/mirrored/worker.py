@@ -20,6 +20,7 @@ from tasks.config import load_corpus
 from tasks.gang.line import ChildEnd, serve
 from tasks.training.mirrored.job import Job
 from tasks.training.mirrored.patience import busy, patiently
+from tasks.training.warm import warm_start
 from tasks.training.work import open_training, read_table
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def train(end: ChildEnd, context: Context, snapshot: str) -> Mapping[str, Any] |
 def _trained(
     end: ChildEnd, job: Job, strategy: Any, worker: int, workers: int, scratch: Path
 ) -> Mapping[str, Any] | None:
-    from tasks.training.mirrored.checkpoint import Checkpoints
+    from tasks.training.mirrored.checkpoint import Checkpoints, require_checkpoint_key
     from tasks.training.mirrored.export import export
 
     context, training = job.context, job.training
@@ -66,6 +67,7 @@ def _trained(
         end.report("newest", checkpoint=newest)
     key = end.wait("restore")["checkpoint"]
     if key is not None:
+        key = require_checkpoint_key(key, training.checkpoints)
         with busy(end, "restore"):
             loop.restore(patiently(lambda: checkpoints.read(key), log, f"reading {key}"), key)
     end.report("restored", step=loop.state.step, digest=loop.network.digest(), checkpoint=key)
@@ -96,6 +98,10 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
     (entry,) = job.features.manifest.of_role("features")
     features = patiently(lambda: read_table(context, entry), log, "reading the features")
     network = Network(strategy, recipe, features, seed, worker)
+    drawn = network.weights()
+    begin = patiently(lambda: warm_start(context, job.training, recipe, features, drawn), log, "reading the champion")
+    if begin is not None:
+        network.begin(begin)
     files = {split: job.files(split) for split in ("train", "validation")}
     examples = Examples(context.catalog, recipe.fields(), files, scratch, log)
     size = -(-params.batch_size // network.total)
