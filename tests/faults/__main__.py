@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -42,12 +43,13 @@ def main() -> int:
     results = Results(RESULTS, keep=bool(arguments.only))
     with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder, ground(Path(folder)) as made:
         rows = _local(made, chosen, results)
+    failed = _kubernetes(results) if os.environ.get("KUBECONFIG") and not arguments.only else False
     if results.whole:
         cores = os.cpu_count() or 1
         PAGE.write_text(render(results.rows, f"on {_COUNTS.get(cores, f'{cores} shared cores')}"))
     wrong = [row for row in rows if not row.passed]
     print(f"{len(rows) - len(wrong)} of {len(rows)} ended as they must; {RESULTS.relative_to(ROOT)}")
-    return 1 if wrong else 0
+    return 1 if wrong or failed else 0
 
 
 class Results:
@@ -59,9 +61,8 @@ class Results:
         if keep and path.exists():
             self._rows = {_key(row): row for row in json.loads(path.read_text())}
 
-    def add(self, row: Row) -> None:
-        """Keep this row, instead of an earlier one of the same fault."""
-        values = row.to_json()
+    def add(self, values: dict[str, Any]) -> None:
+        """Keep this row (``Row.to_json``), instead of an earlier one of the same fault."""
         self._rows[_key(values)] = values
         self._path.parent.mkdir(exist_ok=True)
         self._path.write_text(json.dumps(self.rows, indent=1) + "\n")
@@ -92,9 +93,20 @@ def _local(made: Ground, faults: Sequence[Fault], results: Results) -> list[Row]
             print(f"undisturbed: {time.monotonic() - began:.0f} s", flush=True)
         row = _tried(fault, made, whole[fault.size])
         rows.append(row)
-        results.add(row)
+        results.add(row.to_json())
         print(f"[{number}/{len(faults)}] {_told(row)}", flush=True)
     return rows
+
+
+def _kubernetes(results: Results) -> bool:
+    """The same in pods; whether a test failed."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder:
+        kept = Path(folder) / "rows"
+        command = [sys.executable, "-m", "pytest", "-v", "tests/kubernetes/test_faults.py"]
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "NIGHTSHIFT_FAULT_ROWS": str(kept)}, check=False)
+        for line in kept.read_text().splitlines() if kept.exists() else ():
+            results.add(json.loads(line))
+    return done.returncode != 0
 
 
 def _tried(fault: Fault, made: Ground, whole: Outcome) -> Row:
