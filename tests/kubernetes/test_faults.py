@@ -63,13 +63,13 @@ def ended(made: Field, dag: str = DAG, run: str | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(retrained: Field) -> dict[str, str]:
+def undisturbed(retrained: Field) -> list[str]:
     """Checksums of the files of the undisturbed training."""
     return checksums(retrained)
 
 
-def checksums(made: Field) -> dict[str, str]:
-    return {entry.role: entry.sha256 for entry in made.part.files}
+def checksums(made: Field) -> list[str]:
+    return [f"{entry.role} {entry.sha256}" for entry in made.part.files]
 
 
 @dataclass
@@ -116,7 +116,7 @@ def struck(retrained: Field, request: pytest.FixtureRequest) -> Callable[[str, M
     return begin
 
 
-def finish(it: Struck, undisturbed: dict[str, str], *, same_pods: bool = False) -> None:
+def finish(it: Struck, undisturbed: list[str], *, same_pods: bool = False) -> None:
     """See the training end as the undisturbed one did, from a checkpoint, and nothing left of any generation."""
     made, row = it.made, it.row
     assert ended(made) == "success", made.stack.rest.log(DAG, made.run, "train", made.tries())
@@ -141,7 +141,7 @@ def keep(row: Row) -> None:
             out.write(json.dumps(row.to_json()) + "\n")
 
 
-def in_order(it: Struck, undisturbed: dict[str, str]) -> None:
+def in_order(it: Struck, undisturbed: list[str]) -> None:
     """The gang ends whole, a new one resumes, with pods of its own."""
     it.gone()
     it.recovers()
@@ -151,36 +151,35 @@ def in_order(it: Struck, undisturbed: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("worker", [0, 1])
 def test_kill_9_of_a_worker_in_mid_epoch(
-    worker: int, struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
+    worker: int, struck: Callable[[str, Moment], Struck], undisturbed: list[str]
 ) -> None:
     it = struck(f"kill -9 of worker {worker}'s training process", "mid-epoch")
     it.made.strike(worker, "SIGKILL")
     in_order(it, undisturbed)
 
 
-def test_sigstop_of_a_worker(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+def test_sigstop_of_a_worker(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("SIGSTOP of worker 1's training process", "mid-epoch")
     it.made.strike(1, "SIGSTOP")
     in_order(it, undisturbed)
 
 
-def test_a_pod_deleted_without_grace(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+def test_a_pod_deleted_without_grace(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("pod of worker 1 deleted", "mid-epoch")
     it.made.api.delete_namespaced_pod(it.before[1].name, it.made.namespace, grace_period_seconds=0)
     in_order(it, undisturbed)
 
 
-def test_an_eviction_checkpoints_first(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+def test_an_eviction_checkpoints_first(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("pod of worker 1 evicted", "mid-epoch")
     name = it.before[1].name
     body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
-    path = f"/api/v1/namespaces/{it.made.namespace}/pods/{name}/eviction"
-    it.made.api.api_client.call_api(path, "POST", body=body, auth_settings=["BearerToken"], response_type="object")
+    it.made.api.create_namespaced_pod_eviction(name, it.made.namespace, body)
     in_order(it, undisturbed)
     assert it.row.lost_steps == 0
 
 
-def test_the_store_down_for_a_minute(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+def test_the_store_down_for_a_minute(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("store down for 60 s", "mid-epoch")
     store = it.made.stack.s3
     store.kill()
@@ -192,7 +191,7 @@ def test_the_store_down_for_a_minute(struck: Callable[[str, Moment], Struck], un
 
 @pytest.mark.parametrize("name", ["scheduler", "triggerer"])
 def test_a_part_of_airflow_killed_in_mid_training(
-    name: str, struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
+    name: str, struck: Callable[[str, Moment], Struck], undisturbed: list[str]
 ) -> None:
     it = struck(f"kill -9 of the {name}", "mid-epoch")
     (service,) = (each for each in it.made.stack.airflow.services if each.name.endswith(name))
@@ -201,15 +200,13 @@ def test_a_part_of_airflow_killed_in_mid_training(
     finish(it, undisturbed, same_pods=True)
 
 
-def test_the_task_cleared(struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]) -> None:
+def test_the_task_cleared(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("task cleared", "mid-epoch")
     it.made.clear()
     in_order(it, undisturbed)
 
 
-def test_the_run_marked_failed_leaves_no_pod(
-    struck: Callable[[str, Moment], Struck], undisturbed: dict[str, str]
-) -> None:
+def test_the_run_marked_failed_leaves_no_pod(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
     it = struck("run marked failed", "mid-epoch")
     rest = it.made.stack.rest
     rest.call("PATCH", f"dags/{DAG}/dagRuns/{it.made.run}?update_mask=state", {"state": "failed"})
@@ -229,9 +226,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_no_retry_mends_is_said_and_leaves_no_pod(
-    name: str, retrained: Field, undisturbed: dict[str, str]
-) -> None:
+def test_what_no_retry_mends_is_said_and_leaves_no_pod(name: str, retrained: Field, undisturbed: list[str]) -> None:
     sections, says = WRONG[name]
     row, began = Row(name, "start-up", where="kubernetes"), time.monotonic()
     retrained.write(**{**sections, "resources": {"retries": 1, **sections.get("resources", {})}})
