@@ -143,7 +143,7 @@ def _error(member: Member, workers: int, step: str) -> NightshiftError:
     if (hopeless := member.hopeless) is not None:
         return BadInput(f"{step}: {who} cannot start: {member.reason}: {hopeless}")
     if member.state == "gone":
-        return StepKilled(f"{step}: {who} is gone: its pod was deleted, or its node was lost.")
+        return PeerLost(f"{step}: {who} is gone: its pod was deleted, or its node was lost.")
     if member.reason == "DeadlineExceeded":
         return NightshiftError(f"{step}: {who} ran longer than resources.timeout allows.")
     if member.reason == "OOMKilled":
@@ -152,9 +152,11 @@ def _error(member: Member, workers: int, step: str) -> NightshiftError:
             "resources.memory, lower batch_size, or use more workers."
         )
     if member.exit_code is None:
-        return StepKilled(f"{step}: {who} was ended by Kubernetes: {member.reason or 'Failed'}: {member.message}")
+        return PeerLost(f"{step}: {who} was ended by Kubernetes: {member.reason or 'Failed'}: {member.message}")
     lines = [] if member.payload else member.message.strip().splitlines()
     error = error_of(member.exit_code, member.payload, lines, step=f"{step}: {who}")
+    if isinstance(error, StepKilled):  # by nobody of the gang: the others are well, and wait to start again
+        return PeerLost(str(error))
     return error if str(error).startswith(step) else type(error)(f"{step}: {who}: {error}")
 
 

@@ -47,6 +47,11 @@ class Layout:
         stem = re.sub(r"[^a-z0-9]+", "-", corpus.lower())[:_NAME_LENGTH].strip("-")
         return cls(f"{stem}-train-{generation}", namespace, workers, generation)
 
+    @classmethod
+    def named(cls, name: str, namespace: str, workers: int, owner: str = "") -> Layout:
+        """The generation whose Service has this name."""
+        return cls(name, namespace, workers, name.rpartition("-")[2], owner)
+
     @property
     def selector(self) -> str:
         """Finds the pods."""
@@ -117,13 +122,8 @@ def service_of(layout: Layout, marks: Marks) -> k8s.V1Service:
 def layout_of(service: k8s.V1Service) -> Layout:
     """The generation that a Service stands for."""
     meta = service.metadata
-    return Layout(
-        name=meta.name,
-        namespace=meta.namespace,
-        workers=int((meta.annotations or {}).get("nightshift/workers") or 0),
-        generation=meta.name.rpartition("-")[2],
-        owner=meta.uid,
-    )
+    workers = int((meta.annotations or {}).get("nightshift/workers") or 0)
+    return Layout.named(meta.name, meta.namespace, workers, meta.uid)
 
 
 def pod_of_worker(layout: Layout, template: k8s.V1Pod, common: Sequence[str], worker: int) -> k8s.V1Pod:

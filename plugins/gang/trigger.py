@@ -71,7 +71,7 @@ class GangTrigger(BaseTrigger):
         self.settle = settle
         self.poll = poll
         self.logging_interval = logging_interval
-        self._layout = Layout(name, namespace, workers, name.rpartition("-")[2])
+        self._layout = Layout.named(name, namespace, workers)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         kept = ("namespace", "name", "workers", "connection", "started", "start_timeout", "deadline")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +18,10 @@ from plugins.gang.ends import cause_of, late, result_of
 from plugins.gang.layout import SPEC, Layout, Marks, layout_of, spec_digest
 from plugins.gang.room import require_room
 from plugins.gang.trigger import GangTrigger
+from plugins.operators.step import Step
 from plugins.runtime.pods import CORPUS_VARIABLE, Group, Identity, Work, pod_of, settings_of
 from tasks.config import Corpus, load_corpus
-from tasks.errors import BadInput, NightshiftError
+from tasks.errors import NightshiftError
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -29,7 +30,7 @@ RECHECK = timedelta(minutes=2)
 """How much later than the trigger Airflow itself gives up on it."""
 
 
-class TrainingGangOperator(KubernetesPodOperator):
+class TrainingGangOperator(Step, KubernetesPodOperator):
     """Runs ``nightshift train`` as one pod for each worker, and hands on the URL of the manifest it committed.
 
     All pods are one generation: a headless Service owns them, the first that fails ends all, and a retry of the task is
@@ -38,27 +39,15 @@ class TrainingGangOperator(KubernetesPodOperator):
     takes up the generation that still runs. However the task ends, it leaves no pod; the reaper
     (``plugins.reaper``) sees to what a dead Airflow could not.
 
-    The local twin is ``StepOperator(step="train", …)`` with the same arguments.
+    The local twin is ``StepOperator`` with the same arguments but ``workers``, which it reads from the YAML.
 
-    :param corpus: the corpus' YAML file, whose section ``kubernetes`` describes the pods. (templated)
-    :param options: further options of the command, ``{"snapshot": …}``. (templated)
     :param workers: how many pods; the task takes as many slots of its pool.
     """
 
-    template_fields: Sequence[str] = ("corpus", "options")
-    template_fields_renderers = {"options": "json"}  # noqa: RUF012  # Airflow declares it a plain dict
-    ui_color = "#e8f0fe"
+    template_fields = Step.template_fields
+    template_fields_renderers = Step.template_fields_renderers
 
-    def __init__(
-        self,
-        *,
-        corpus: str,
-        options: Mapping[str, str],
-        workers: int,
-        step: str = "train",
-        logging_interval: int = 5,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, *, workers: int, logging_interval: int = 5, **kwargs: Any) -> None:
         super().__init__(
             **{"pool_slots": workers, **kwargs},
             deferrable=True,
@@ -67,10 +56,7 @@ class TrainingGangOperator(KubernetesPodOperator):
             # KubernetesPodOperator's own default would take a killed worker's last words.
             termination_message_policy="FallbackToLogsOnError",
         )
-        self.corpus = corpus
-        self.options = options
         self.workers = workers
-        self.step = step
         self._layout: Layout | None = None
 
     def execute(self, context: Context) -> None:
@@ -80,7 +66,7 @@ class TrainingGangOperator(KubernetesPodOperator):
             BadInput: the configuration, or the cluster, cannot hold such a gang.
         """
         corpus, text = self._load()
-        settings, common = settings_of(corpus), self.command_line()
+        settings, common = settings_of(corpus), self.command_line(f"env:{CORPUS_VARIABLE}")
         layout = Layout.new(corpus.corpus, settings.namespace, self.workers)
         template = self._template(context, corpus, text, Group(layout.name, self.workers))
         marks = self._marks(context, spec_digest(template, common, self.workers))
@@ -92,32 +78,21 @@ class TrainingGangOperator(KubernetesPodOperator):
             self.log.info("started %s workers: generation %s", self.workers, self._layout.generation)
         self._wait(context, corpus, self._layout)
 
-    def command_line(self) -> list[str]:
-        """The command line that all workers share, after ``nightshift``.
-
-        Raises:
-            BadInput: an option rendered to nothing.
-        """
-        if empty := [name for name, value in self.options.items() if value in ("", "None")]:
-            raise BadInput(f"{self.step}: no {' and no '.join(empty)}: clear the task that makes it, with downstream")
-        options = {"corpus": f"env:{CORPUS_VARIABLE}", **self.options}
-        return [self.step, *(f"--{name}={value}" for name, value in options.items()), "--json"]
-
-    def gang_ended(self, context: Context, gang: Mapping[str, Any], event: Mapping[str, Any]) -> str:
+    def gang_ended(self, context: Context, gang: Mapping[str, Any], event: Mapping[str, Any]) -> str | list[str]:
         """What the trigger comes back to.
 
         Raises:
             NightshiftError: the workers did not end well; of the type of the cause.
         """
         corpus, _ = self._load()
-        self._layout = layout = Layout(**gang)
+        self._layout = layout = Layout.named(**gang)
         try:
             members = cluster.members(self.client, layout)
             if result := result_of(members):
                 if left := [member.worker for member in members if not member.ended_well]:
                     self.log.warning("the result is committed; workers %s did not end well after that", left)
                 self.log.info("%s: %s", self.step, result.get("message") or "done")
-                return str(result["manifest"])
+                return self.returned(result, context)
             if event["status"] == "timeout":
                 raise NightshiftError(f"{self.step}: not done after resources.timeout ({self.execution_timeout})")
             if any(member.failed for member in members):
@@ -153,7 +128,7 @@ class TrainingGangOperator(KubernetesPodOperator):
 
     def _template(self, context: Context, corpus: Corpus, text: str, group: Group) -> k8s.V1Pod:
         """What all pods have in common, as the YAML, KubernetesPodOperator and the deployment's policies make it."""
-        work = Work(step=self.step, arguments=(), identity=_identity(context), group=group)
+        work = Work(step=self.step, arguments=(), identity=Identity.of(context), group=group)
         self.full_pod_spec = pod_of(corpus, text, work)
         self.random_name_suffix = False
         self.do_xcom_push = False  # a sidecar; the result is the termination message
@@ -163,7 +138,7 @@ class TrainingGangOperator(KubernetesPodOperator):
             self.do_xcom_push = True
 
     def _marks(self, context: Context, spec: str = "") -> Marks:
-        identity = _identity(context)
+        identity = Identity.of(context)
         labels = {name: value for name, value in identity.labels().items() if name != "try_number"}
         return Marks(labels, identity.annotations(), airflow_id(), spec)
 
@@ -219,11 +194,6 @@ class TrainingGangOperator(KubernetesPodOperator):
             cluster.delete(self.client, self._layout)
         except NightshiftError as error:
             self.log.warning("%s. The reaper will try again; by hand: kubectl delete service", error)
-
-
-def _identity(context: Context) -> Identity:
-    ti = context["ti"]
-    return Identity(ti.dag_id, ti.task_id, ti.run_id, ti.try_number, -1 if ti.map_index is None else ti.map_index)
 
 
 def _task(annotations: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,0 +1,72 @@
+"""What the tests on a cluster share: the cluster of ``KUBECONFIG``, and a namespace of each test's own."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+from kubernetes import client, config
+from kubernetes.client import ApiException
+
+T = TypeVar("T")
+IMAGE = "NIGHTSHIFT_IMAGE"
+TRAINER_IMAGE = "NIGHTSHIFT_TRAINER_IMAGE"
+IMAGES = {IMAGE: "example.local/nightshift-pipeline:dev", TRAINER_IMAGE: "example.local/nightshift-trainer:dev"}
+
+
+def image(name: str) -> str:
+    """The image that the environment names, or the one that ``make images`` makes."""
+    return os.environ.get(name) or IMAGES[name]
+
+
+def wait(condition: Callable[[], T], what: str, seconds: float = 120) -> T:
+    """The first true value of ``condition``."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.2)
+    return value
+
+
+@pytest.fixture(scope="session")
+def cluster() -> client.CoreV1Api:
+    """The cluster's API; without ``KUBECONFIG`` there is nothing to test on."""
+    if not os.environ.get("KUBECONFIG"):
+        pytest.skip("no cluster: KUBECONFIG names none")
+    return client.CoreV1Api(config.new_client_from_config())
+
+
+@pytest.fixture
+def namespace(cluster: client.CoreV1Api) -> Iterator[str]:
+    """An empty namespace with the Secret that pods take their settings from; gone afterwards."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    make_namespace(cluster, name, {})
+    yield name
+    cluster.delete_namespace(name)
+
+
+def make_namespace(cluster: client.CoreV1Api, name: str, settings: dict[str, str]) -> None:
+    """A namespace whose pods can start: with the Secret ``nightshift-store`` and a service account."""
+    cluster.create_namespace({"metadata": {"name": name}})
+    cluster.create_namespaced_secret(name, {"metadata": {"name": "nightshift-store"}, "stringData": settings})
+    # Pods are refused until a controller has made the account that they run as.
+    wait(lambda: _found(cluster.read_namespaced_service_account, "default", name), "the namespace is ready")
+
+
+def pods(cluster: client.CoreV1Api, namespace: str) -> dict[str, Any]:
+    """The pods of a namespace by name, those on their way out too."""
+    return {pod.metadata.name: pod for pod in cluster.list_namespaced_pod(namespace).items}
+
+
+def _found(read: Callable[..., Any], *names: str) -> bool:
+    try:
+        read(*names)
+    except ApiException as error:
+        if error.status == 404:
+            return False
+        raise
+    return True
