@@ -10,8 +10,10 @@ from typing import Any
 from tasks import errors
 from tasks.errors import NightshiftError, PeerLost, Preempted
 
-_HEARSAY = ("PeerLost", "UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
-"""What a child says of another's death: TensorFlow's errors too, should one come through undressed."""
+_PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
+"""TensorFlow's own names for another worker's death."""
+_COLLECTIVE = "Collective ops is aborted"
+"""What it says of that under any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,10 @@ def failed(worker: int, event: Mapping[str, Any]) -> Cause:
     """The ``error`` event of ``worker``'s child."""
     name, message = str(event.get("type")), str(event.get("message"))
     known = isinstance(getattr(errors, name, None), type)
-    return Cause(worker, name, f"worker {worker}: {message if known else f'{name}: {message}'}", name in _HEARSAY)
+    said = f"worker {worker}: {message if known else f'{name}: {message}'}"
+    if name in _PEER_LOST or _COLLECTIVE in message:
+        name = PeerLost.__name__
+    return Cause(worker, name, said, hearsay=name == PeerLost.__name__)
 
 
 def ended(worker: int, code: int) -> Cause:

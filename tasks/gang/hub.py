@@ -159,6 +159,8 @@ class Hub:
             member.doing = f"was after step {event.get('step')}"
         elif name in ("alive", "saved"):
             member.doing = f"was in {event.get('doing', 'checkpoint')}"
+            if self._gone:  # one that resumes after the last step has none to make
+                member.phase = max(member.phase, Phase.TRAINING)
         elif name == "newest" and worker == 0:
             self._newest = (event.get("checkpoint"),)
         elif name == "restored":

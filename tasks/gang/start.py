@@ -17,6 +17,8 @@ from tasks.step import Context, Shard, StepResult
 from tasks.training.mirrored.job import Job
 from tasks.training.runs import Training, recipe_code
 
+PROGRAM = (sys.executable, "-c", "from tasks.cli import main; main()")
+"""``nightshift``, as this very Python has it."""
 _TERMINATED = 143
 """What ``tasks.command`` ends a process with that is told to leave at any other time."""
 
@@ -63,9 +65,8 @@ def start_all(context: Context, training: Training, corpus: str, generation: str
     context.log.info("starting a gang", workers=workers, generation=generation)
     commands = [
         [
-            *(sys.executable, "-c", "from tasks.cli import main; main()", "train", f"--corpus={corpus}"),
-            *(f"--snapshot={training.snapshot_id}", f"--worker={index}/{workers}", f"--peers={peers}"),
-            *(f"--generation={generation}", "--json"),
+            *(*PROGRAM, "train", f"--corpus={corpus}", f"--snapshot={training.snapshot_id}"),
+            *(f"--worker={index}/{workers}", f"--peers={peers}", f"--generation={generation}", "--json"),
         ]
         for index in range(workers)
     ]

@@ -210,6 +210,8 @@ class Supervisor:
         self._told = time.monotonic()
         self._log.warning("told to leave", entered=self._entered)
         self._uplink.send({"kind": "stopping"})
+        if self._own:  # it ends as it is
+            return
         if self._entered and self._child:
             self._child.order("stop")
             return

@@ -20,16 +20,16 @@ DEADLINE = 60.0
 PYTHON = (sys.executable, "-S", "-m")
 TWIN = 9
 QUICK: dict[str, float] = {
-    "rendezvous": 15.0,
-    "startup": 15.0,
-    "step": 15.0,
+    "rendezvous": 60.0,
+    "startup": 60.0,
+    "step": 60.0,
     "beat": 0.2,
-    "silence": 8.0,
+    "silence": 30.0,
     "stopped": 0.5,
     "settle": 1.0,
     "port": 0.2,
     "hello": 0.5,
-    "grace": 10.0,
+    "grace": 50.0,
     "farewell": 2.0,
 }
 IDENTITY = Identity("g1", "run", 2, "snap", "config", {"recipe": "r", "version": 1, "libraries": {"keras": "3.15.1"}})

@@ -128,6 +128,19 @@ def test_start_up_has_a_deadline_that_signs_of_life_do_not_move() -> None:
     assert hub.end and hub.end.cause and hub.end.cause.hang
 
 
+def test_a_training_that_resumes_after_its_last_step_has_started() -> None:
+    hub = Watched()
+    hub.all_came()
+    for worker in (0, 1):
+        hub.events(worker, "restored", step=7, digest="a")
+    hub.events(1, "done", payload=None)
+    for now in range(0, 100, 9):
+        hub.events(0, "alive", doing="export", now=now)
+        hub.beats(0, 1, now=now)
+        hub.tick(now)
+    assert hub.end is None
+
+
 def test_any_workers_progress_keeps_all_of_them() -> None:
     hub = Watched()
     hub.training()
@@ -163,6 +176,7 @@ def test_a_silent_supervisor_is_lost_though_others_make_progress() -> None:
     [
         failed(0, {"type": "PeerLost", "message": "m"}),
         failed(0, {"type": "UnavailableError", "message": "m"}),
+        failed(0, {"type": "InternalError", "message": "Collective ops is aborted by: x"}),
         ended(0, -6),
     ],
 )
@@ -176,6 +190,14 @@ def test_an_echo_waits_for_the_death_itself(echo: Cause) -> None:
     assert (
         hub.why == "PeerLost: worker 1 is lost: its training process was killed by SIGKILL (out of memory, or kill -9)"
     )
+
+
+def test_tensorflows_word_for_a_lost_peer_is_a_lost_peer() -> None:
+    hub = Watched()
+    hub.training()
+    hub.fell(failed(0, {"type": "UnavailableError", "message": "Connection reset"}), now=1)
+    hub.tick(9)
+    assert hub.why == "PeerLost: worker 0: UnavailableError: Connection reset"
 
 
 def test_of_two_echoes_the_first_is_the_reason_if_there_is_no_better() -> None:

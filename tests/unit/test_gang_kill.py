@@ -77,7 +77,7 @@ def test_a_childs_own_end_is_everybodys(make_gang: MakeGang, fault: object, code
 
 
 def test_an_error_that_only_echoes_a_death_gives_way_to_the_death(make_gang: MakeGang) -> None:
-    gang = make_gang({"1.step9": "hang", "collective": 0.2}, settle=15).start()
+    gang = make_gang({"1.step9": "hang", "collective": 0.2}, settle=50).start()
     gang.says(0, "worker fails")
     os.kill(gang.child(1, "step9"), signal.SIGKILL)
     ended_in(gang, LOST, "worker 1 is lost", "SIGKILL")
@@ -96,7 +96,7 @@ def test_a_stopped_child_is_lost_and_named(make_gang: MakeGang) -> None:
 
 
 def test_a_child_that_goes_on_in_time_is_not_lost(make_gang: MakeGang) -> None:
-    gang = make_gang({"1.step9": "hold"}, stopped=15).start()
+    gang = make_gang({"1.step9": "hold"}, stopped=50).start()
     child = gang.child(1, "step9")
     os.kill(child, signal.SIGSTOP)
     gang.release()

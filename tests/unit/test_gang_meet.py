@@ -122,7 +122,7 @@ def test_a_worker_of_an_older_generation_is_sent_away_and_the_gang_goes_on(make_
 def test_a_worker_that_meets_an_older_hub_waits_for_its_own(make_gang: MakeGang) -> None:
     old = make_gang().start(0, generation="g0")
     old.says(0, "looking for the others")
-    gang = make_gang(port=10)
+    gang = make_gang(port=50)
     gang.peers = old.peers
     gang.start(1)
     old.says(0, "refused a worker")
@@ -210,7 +210,7 @@ def test_a_port_that_something_else_holds_is_named(make_gang: MakeGang, worker: 
 
 
 def test_a_port_that_comes_free_in_time_is_taken(make_gang: MakeGang) -> None:
-    gang = make_gang(port=15)
+    gang = make_gang(port=50)
     with socket.create_server(("127.0.0.1", gang.peers[0].port)) as other:
         gang.start()
         held, _ = other.accept()  # worker 1 has come to the wrong door
