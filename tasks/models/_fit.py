@@ -38,7 +38,11 @@ class FitParams(Section):
     )
     early_stopping: EarlyStopping | None = Field(None, description="end before the last epoch; null: never")
     average: int = Field(
-        1, ge=1, le=20, description="so many last epochs are kept as parts, whose average may become the candidate"
+        1,
+        ge=1,
+        le=20,
+        description="so many epochs (the last, or with early_stopping the best) are kept as parts, whose average may "
+        "become the candidate",
     )
 
     @model_validator(mode="after")
