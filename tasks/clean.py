@@ -15,7 +15,7 @@ import click
 from tasks.catalog import Catalog, FileEntry, Input, Manifest, fingerprint
 from tasks.command import PartitionType, ShardType, finish, given_corpus, make_context
 from tasks.config import Corpus
-from tasks.errors import BadInput
+from tasks.errors import BadInput, Corrupt
 from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
 
@@ -75,8 +75,6 @@ def clean(context: Context, partition: str, shard: Shard, *, workers: int = 1) -
         BadInput: there is no raw partition, or it has another number of shards.
         Corrupt: a raw file is missing, altered, or unreadable from its first byte.
     """
-    from tasks.cleaning.worker import peak_memory
-
     corpus, catalog = context.corpus, context.catalog
     raw_folder, raw = load_raw(catalog, corpus.corpus, partition)
     _check_count(corpus, partition, shard, raw)
@@ -90,23 +88,76 @@ def clean(context: Context, partition: str, shard: Shard, *, workers: int = 1) -
         )
 
     started = time.monotonic()
-    files, counts, peak = _write(context, partition, shard, raw, folder, workers)
+    done_with = _refilter(context, folder, raw_folder, raw) or _write(context, partition, shard, raw, folder, workers)
     seconds = max(time.monotonic() - started, 1e-9)
+    files, counts, peak = done_with
+    url = commit_shard(context, shard, raw_folder, raw, files, counts, peak=peak, seconds=seconds, workers=workers)
+    context.log.info("cleaned", **counts, docs_per_s=round(counts["documents"] / seconds, 1))
+    return StepResult("clean", corpus.corpus, url, partition, counts=counts)
+
+
+def commit_shard(
+    context: Context,
+    shard: Shard,
+    raw_folder: str,
+    raw: Manifest,
+    files: list[FileEntry],
+    counts: dict[str, Any],
+    *,
+    peak: int = 0,
+    workers: int = 1,
+    seconds: float,
+) -> str:
+    """Commit one shard of a raw partition under the corpus's present configuration; returns the manifest's URL."""
+    from tasks.cleaning.worker import peak_memory
+
+    corpus, partition = context.corpus, raw.partition
+    settings = corpus.clean.model_dump(mode="json", include={"filters"})
     manifest = Manifest(
         step="clean",
         corpus=corpus.corpus,
         partition=partition,
-        fingerprint=mark,
+        fingerprint=shard_mark(corpus, raw_folder, raw),
         code=STEP.code(),
         config=_config(corpus),
         inputs=_inputs(raw_folder, raw),
         files=tuple(files),
         counts=counts,
-        details={"shard": str(shard)},
+        details={"shard": str(shard), **settings, "extraction": _extraction(corpus)},
         volatile={"seconds": round(seconds, 3), "workers": workers, "peak_memory": peak + peak_memory()},
     )
-    context.log.info("cleaned", **counts, docs_per_s=round(counts["documents"] / seconds, 1))
-    return StepResult("clean", corpus.corpus, catalog.commit(folder, manifest), partition, counts=counts)
+    return context.catalog.commit(shard_folder(corpus.corpus, partition, shard), manifest)
+
+
+def refilterable(context: Context, folder: str, raw_folder: str, raw: Manifest) -> Manifest:
+    """The committed shard, if its filters are all that changed since.
+
+    Raises:
+        Impossible: it is not; says why.
+    """
+    from tasks.cleaning.refilter import source
+
+    corpus = context.corpus
+    return source(context.catalog, folder, STEP.code(), _inputs(raw_folder, raw), _extraction(corpus))
+
+
+def _refilter(
+    context: Context, folder: str, raw_folder: str, raw: Manifest
+) -> tuple[list[FileEntry], dict[str, Any], int] | None:
+    """The shard under new filters from what it holds; None when it must be cleaned anew."""
+    from tasks.cleaning.refilter import refiltered
+    from tasks.cleaning.rejudge import Impossible
+
+    catalog = context.catalog
+    try:
+        if catalog.current(folder) is None:
+            return None
+        with refiltered(catalog, refilterable(context, folder, raw_folder, raw), context.corpus.clean) as found:
+            context.log.info("only filters changed: nothing is extracted again", judged_again=found.again)
+            return found.add(catalog, folder), found.counts, 0
+    except (Impossible, Corrupt) as reason:
+        context.log.info("cleaning anew", reason=str(reason))
+        return None
 
 
 def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResult:
@@ -133,6 +184,11 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
 def _config(corpus: Corpus) -> str:
     # How many shards there are, and what counts as a duplicate, changes nothing about a document.
     return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup"}))
+
+
+def _extraction(corpus: Corpus) -> str:
+    """Digest of all that makes a text, and decides nothing about it."""
+    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup", "filters"}))
 
 
 def _inputs(raw_folder: str, raw: Manifest) -> tuple[Input, ...]:

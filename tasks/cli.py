@@ -12,6 +12,8 @@ COMMANDS = {
     "clean": "Raw input to documents, one shard.",
     "extract": "The main text of HTML files, a .txt each.",
     "dedup": "Unite a partition's shards without duplicates.",
+    "filter": "Apply other filters to a cleaned partition, without cleaning it anew.",
+    "stats": "Count what a cleaned partition is made of, and draw it.",
     "gate": "Validate a stage's output; a failure quarantines it.",
     "release": "Let a quarantined manifest pass, with a reason.",
     "split": "Divide a partition into train, validation and test.",

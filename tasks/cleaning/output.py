@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.cleaning.raw import Gone
-from tasks.cleaning.schema import DELETIONS, REJECTS
+from tasks.cleaning.schema import DELETIONS, SHARD_REJECTS
 
 _GROUP_ROWS = 4096
 _GROUP_BYTES = 32 << 20
@@ -86,18 +87,20 @@ class Sink:
         self.rejected: Counter[str] = Counter()
         self._columns = documents.names
         self._documents = TableFile("documents", folder, documents)
-        self._rejects = TableFile("rejects", folder, REJECTS)
+        self._rejects = TableFile("rejects", folder, SHARD_REJECTS)
         self._deletions = TableFile("deletions", folder, DELETIONS)
 
     def add(self, outcomes: pa.RecordBatch) -> None:
         """Sort a batch of outcomes into documents and rejects."""
         kept = pc.is_null(outcomes.column("reason"))
         rejects = outcomes.filter(pc.invert(kept))
+        place = np.flatnonzero(~kept.to_numpy(zero_copy_only=False)) + self.counts["documents"]
+        rejects = rejects.append_column("place", pa.array(place, pa.int64()))
         self.counts["documents"] += outcomes.num_rows
         self.counts["kept"] += outcomes.num_rows - rejects.num_rows
         self.rejected.update(rejects.column("reason").to_pylist())
         self._documents.add(outcomes.filter(kept).select(self._columns))
-        self._rejects.add(rejects.select(REJECTS.names))
+        self._rejects.add(rejects.select(SHARD_REJECTS.names))
 
     def delete(self, gone: Sequence[Gone]) -> None:
         """Note pages that are no more."""

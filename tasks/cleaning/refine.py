@@ -55,6 +55,8 @@ class Refiner:
         self._strip = stripper(clean.strip)
         self._labels = [(re.compile(rule.pattern), rule.label) for rule in clean.labels]
         self._filters = [(c.name, FILTERS.get(c.name)(c.params)) for c in clean.filters]
+        # Of a kept document the score is known only where a filter measures it, so of a reject no more is kept.
+        self._scores = any(c.name == "language" for c in clean.filters)
         self.schema = outcomes(clean)
 
     def batch(self, raws: pa.RecordBatch, begin: Callable[[int], object] = lambda row: None) -> pa.RecordBatch:
@@ -62,7 +64,7 @@ class Refiner:
         rows = []
         for index, raw in enumerate(_rows(raws)):
             begin(index)
-            rows.append(self._row(raw, self.refine(raw)))
+            rows.append(self.row(self.refine(raw), raw["timestamp"], raw["group"]))
         return pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
     def refine(self, raw: dict[str, Any]) -> Outcome:
@@ -76,7 +78,16 @@ class Refiner:
             raise
         # Parsers and filters raise what they like; whatever it is, it costs this one page.
         except Exception as error:  # noqa: BLE001
-            return Outcome(document, "crash", type(error).__name__, _ADDRESS.sub("0x", str(error)[:500]))
+            return _crashed(document, error)
+
+    def judge(self, document: Document) -> Outcome:
+        """What the filters alone say about a text that is clean already."""
+        try:
+            return self._judge(document)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # as above
+            return _crashed(document, error)
 
     def _refine(self, raw: dict[str, Any], document: Document) -> Outcome:
         kind = _kind(raw["content_type"], raw["body"])
@@ -96,6 +107,9 @@ class Refiner:
         document.label = document.label or self._label(document.url)
         said = raw["language"]
         document.language, document.language_score = (said, 1.0) if said else identify(document.text)
+        return self._judge(document)
+
+    def _judge(self, document: Document) -> Outcome:
         measured: dict[str, float] = {}
         for name, judge in self._filters:
             verdict = judge.judge(document)
@@ -110,7 +124,8 @@ class Refiner:
                 return label if label is not None else found["label"]
         return None
 
-    def _row(self, raw: dict[str, Any], outcome: Outcome) -> dict[str, Any]:
+    def row(self, outcome: Outcome, timestamp: int, group: str | None) -> dict[str, Any]:
+        """The row of ``schema``; ``timestamp`` in microseconds, ``group`` as the source or the URL's host has it."""
         document = outcome.document
         text = document.text if outcome.reason is None else document.text[:REJECT_CHARACTERS]
         return {
@@ -121,14 +136,19 @@ class Refiner:
             "language": document.language,
             "length": len(document.text),
             "title": document.title,
-            "timestamp": raw["timestamp"],
+            "timestamp": timestamp,
             "digest": hashlib.sha256(text.encode()).hexdigest(),
-            "group": raw["group"] if raw["group"] is not None else _host(document.url),
+            "group": group if group is not None else _host(document.url),
             "reason": outcome.reason,
             "value": outcome.value,
             "detail": outcome.detail,
+            "language_score": document.language_score if self._scores else None,
             **outcome.measured,
         }
+
+
+def _crashed(document: Document, error: Exception) -> Outcome:
+    return Outcome(document, "crash", type(error).__name__, _ADDRESS.sub("0x", str(error)[:500]))
 
 
 def _rows(raws: pa.RecordBatch) -> list[dict[str, Any]]:

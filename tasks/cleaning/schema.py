@@ -47,6 +47,18 @@ _VERDICT = [("reason", pa.string()), ("value", pa.string()), ("detail", pa.strin
 REJECTS = pa.schema(
     [("uid", pa.string()), ("url", pa.string()), *_VERDICT, ("text", pa.string()), ("timestamp", _TIME)]
 )
+SHARD_REJECTS = pa.schema(
+    [
+        *REJECTS,
+        ("place", pa.int64()),
+        ("label", pa.string()),
+        ("language", pa.string()),
+        ("language_score", pa.float64()),
+        ("title", pa.string()),
+        ("group", pa.string()),
+    ]
+)
+"""A shard's rejects: with all it takes to judge them again, and ``place``, their row in the shard's input."""
 DELETIONS = pa.schema([("uid", pa.string()), ("url", pa.string()), ("timestamp", _TIME)])
 
 
@@ -63,4 +75,4 @@ def documents(clean: Clean) -> pa.Schema:
 
 def outcomes(clean: Clean) -> pa.Schema:
     """Columns of documents and rejects together: ``reason`` is null for what is kept."""
-    return pa.schema([*documents(clean), *_VERDICT])
+    return pa.schema([*documents(clean), *_VERDICT, ("language_score", pa.float64())])

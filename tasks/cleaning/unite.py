@@ -55,7 +55,7 @@ def unite(parts: Sequence[Part], dedup: Dedup, folder: Path) -> United:
     for part in parts:
         for batch in scan(part.rejects):
             united.rejected.update(batch.column("reason").to_pylist())
-            rejects.add(batch)
+            rejects.add(batch.select(REJECTS.names))
         for path in part.documents:
             rows = pq.read_metadata(path).num_rows
             target = folder / f"{len(united.files)}"

@@ -64,7 +64,11 @@ def pages(path: Path, *, limit: int = PAGE_LIMIT, faults: Counter[str] | None = 
     tally = faults if faults is not None else Counter()
     wanted = WarcRecordType.response | WarcRecordType.revisit | WarcRecordType.resource
     with path.open("rb") as file:
-        compressed = file.read(4)[:4] != b"WARC"
+        head = file.read(4)
+        if len(head) < 4:  # fastwarc calls it damage; it is a file that was cut before its first record, or no more yet
+            tally["truncated"] += 1
+            return
+        compressed = head != b"WARC"
         start: int | None = 0
         damaged = seen = malformed = False
         while start is not None:

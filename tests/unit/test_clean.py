@@ -89,6 +89,7 @@ def test_a_page_becomes_a_document_with_every_column() -> None:
         "reason": None,
         "value": "",
         "detail": "",
+        "language_score": None,
     }
 
 

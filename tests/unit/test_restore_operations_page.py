@@ -16,7 +16,9 @@ COMMANDS = re.findall(r"^ {4}(nightshift .+)$", PAGE.read_text(), re.MULTILINE)
 
 
 def test_there_are_commands_on_the_page() -> None:
-    assert {line.split()[1] for line in COMMANDS} == {"rollback", "release", "promote", "backup", "restore", "predict"}
+    assert {line.split()[1] for line in COMMANDS} == {
+        *("rollback", "release", "promote", "backup", "restore", "predict", "stats", "filter")
+    }
 
 
 @pytest.mark.parametrize("line", COMMANDS)

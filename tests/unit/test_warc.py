@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.cleaning.reading import read_warc
 from tasks.sources.payload import Oversize, Undecodable, dechunk, decode, encodings
 from tasks.sources.warc import Page, pages
 
@@ -150,6 +151,14 @@ def test_a_page_whose_checksum_is_cut_off_is_truncated(tmp_path: Path) -> None:
 def test_junk_and_an_empty_file_have_no_pages(tmp_path: Path) -> None:
     assert read(tmp_path, b"junk" * 1000) == ([], {"damaged": 1})
     assert read(tmp_path, b"") == ([], {"truncated": 1})
+
+
+@pytest.mark.parametrize("data", [b"\x1f", b"\x1f\x8b", b"\x1f\x8b\x08", b"WAR", b"\x28\xb5", b"\n\n", b"abc"])
+def test_a_file_of_a_few_bytes_is_truncated_not_damaged(tmp_path: Path, data: bytes) -> None:
+    assert read(tmp_path, data) == ([], {"truncated": 1})
+    tally: Counter[str] = Counter()
+    assert list(read_warc(tmp_path / "x.warc", name="x", limit=100, tally=tally)) == []
+    assert tally == {"damaged": 1}
 
 
 def test_oversize_payloads_are_reported_without_being_held(tmp_path: Path) -> None:

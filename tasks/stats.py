@@ -1,0 +1,85 @@
+"""What a cleaned partition is made of: numbers for the gates, a page for people, a trend over all days."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from tasks.catalog import Input, Manifest, fingerprint
+from tasks.command import step_command
+from tasks.step import Context, Step, StepResult
+
+STEP = Step(name="stats", version=1, libraries=("pyarrow", "numpy", "matplotlib", "jinja2"))
+
+
+@step_command("stats")
+def command(context: Context, partition: str) -> StepResult:
+    """Count what a cleaned day is made of, and draw it.
+
+    Documents, bytes, tokens, lengths, languages, domains, rejects by reason and the words that documents share:
+    in the manifest as numbers, beside it as one HTML page; and `trend.html` over all days that were counted.
+    """
+    return stats(context, partition)
+
+
+def stats(context: Context, partition: str) -> StepResult:
+    """Make ``stats/<corpus>/<partition>`` of the cleaned partition, and ``stats/<corpus>/trend.html`` anew.
+
+    Raises:
+        BadInput: the partition is not united yet.
+        Quarantined: gate clean rejected it.
+        Corrupt: one of its files is missing or altered.
+    """
+    corpus, catalog = context.corpus.corpus, context.catalog
+    source = f"clean/{corpus}/{partition}"
+    cleaned = catalog.load(source, made_by=f"dedup --corpus {corpus} --partition {partition}")
+    inputs = (Input(name=source, digest=cleaned.digest()),)
+    folder = f"stats/{corpus}/{partition}"
+    mark = fingerprint(STEP.code(), "", inputs)
+    if done := catalog.unchanged(folder, mark):
+        return StepResult("stats", corpus, catalog.url(folder), partition, True, done.counts)
+
+    from tasks.reports.sheets import partition_page
+    from tasks.reports.statistics import measure
+
+    with tempfile.TemporaryDirectory(prefix="nightshift-stats-") as scratch:
+        local = [
+            catalog.fetch(entry, Path(scratch) / str(number) / Path(entry.key).name)
+            for number, entry in enumerate(cleaned.of_role("documents"))
+        ]
+        numbers = measure(local)
+        page = Path(scratch) / "statistics.html"
+        page.write_text(partition_page(corpus, partition, numbers, cleaned.counts), encoding="utf-8")
+        sha256 = hashlib.sha256(page.read_bytes()).hexdigest()
+        entry = catalog.add_file(folder, "statistics", page, sha256)
+    counts = {name: numbers[name] for name in ("documents", "bytes", "words", "tokens")}
+    manifest = Manifest(
+        step="stats",
+        corpus=corpus,
+        partition=partition,
+        fingerprint=mark,
+        code=STEP.code(),
+        config="",
+        inputs=inputs,
+        files=(entry,),
+        counts=counts,
+        details={**numbers, "seen": cleaned.counts["documents"], "rejected": cleaned.counts["rejected"]},
+    )
+    url = catalog.commit(folder, manifest)
+    page_url = context.store.url_of(entry.key)
+    trend_url = _trend(context)
+    context.log.info("counted", **counts, page=page_url, trend=trend_url)
+    return StepResult("stats", corpus, url, partition, counts=counts, message=f"{page_url}; all days: {trend_url}")
+
+
+def _trend(context: Context) -> str:
+    """Draw the trend over all partitions anew; no manifest commits it, for it is made of what they say."""
+    from tasks.reports.sheets import trend_page
+
+    corpus, catalog = context.corpus.corpus, context.catalog
+    found = [catalog.current(folder) for folder in catalog.folders(f"stats/{corpus}")]
+    days = {manifest.partition: manifest.details for manifest in found if manifest is not None}
+    key = f"stats/{corpus}/trend.html"
+    context.store.write(key, trend_page(corpus, days).encode())
+    return context.store.url_of(key)
