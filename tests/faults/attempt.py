@@ -18,7 +18,7 @@ from tests.faults.ground import Place
 from tests.faults.processes import Role, find, marked, strike
 
 NIGHTSHIFT = str(Path(sys.executable).with_name("nightshift"))
-DEADLINE = 400.0
+DEADLINE = 600.0
 POLL = 0.01
 STARTED = "started the training process"
 RESTORED = "all workers restored the same"

@@ -61,7 +61,6 @@ class Size:
             "resources": {
                 "workers": workers,
                 "checkpoints": {"every": "1s"},
-                "watchdogs": {"rendezvous": "40s", "startup": "120s", "step": "20s"},
             },
         }
 

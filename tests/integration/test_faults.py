@@ -11,7 +11,7 @@ from tests.faults.ground import Ground, ground
 from tests.faults.outcome import Outcome
 from tests.faults.run import carry_out, undisturbed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 SUBSET = named(
     ("kill -9 of worker 0's training process", "mid-epoch"),
