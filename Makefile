@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast lint bench bench-extract bench-clean bench-train faults lock clean
+.PHONY: help demo up down test test-fast test-kubernetes lint bench bench-extract bench-clean bench-train faults images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,12 @@ test: .venv/ready lint ## set everything up and run all tests
 
 test-fast: .venv/ready lint ## what fails most often, in about two minutes
 	$(RUN)/python -m pytest $(BESIDE) tests/unit -m "not slow"
+
+test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIGHTSHIFT_IMAGE and NIGHTSHIFT_TRAINER_IMAGE
+	@for name in KUBECONFIG NIGHTSHIFT_IMAGE NIGHTSHIFT_TRAINER_IMAGE; do if [ -z "$${!name}" ]; then \
+		echo "no $$name: these tests need a cluster (KUBECONFIG) that has both images; see docs/kubernetes.md" >&2; exit 2; \
+	fi; done
+	$(RUN)/python -m pytest tests/kubernetes
 
 lint: .venv/ready ## format, lint and type checks
 	$(RUN)/ruff format --check .
@@ -60,6 +66,15 @@ bench-extract: .venv/ready ## F1 and docs/s of each extraction (DATA=folder of t
 lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
 		pyproject.toml --output-file requirements.txt
+	@for image in image pipeline trainer; do $(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+		--no-header --constraint requirements.txt containers/$$image/requirements.in \
+		--output-file containers/$$image/requirements.txt; done
+	@$(UV_RUN) pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes --no-header \
+		--constraint requirements.txt containers/trainer-gpu/requirements.in \
+		--output-file containers/trainer-gpu/requirements.txt
+
+images: ## build the images with docker, podman or buildah (IMAGES="pipeline trainer", or trainer-gpu)
+	@PIP_INDEX_URL="$(INDEX)" containers/image/build $(or $(IMAGES),pipeline trainer)
 
 clean: ## stop the stack, remove the environment and everything that was built
 	@test ! -x $(RUN)/python || $(RUN)/python -m containers.embedded down

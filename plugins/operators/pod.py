@@ -18,6 +18,7 @@ from kubernetes.client import ApiException
 
 from plugins.gang.cluster import explained
 from plugins.gang.ends import member_of
+from plugins.gang.room import require_room
 from plugins.operators.gate import Gate
 from plugins.operators.snapshot import Snapshot
 from plugins.operators.step import Step
@@ -71,6 +72,7 @@ class PodStepOperator(Step, KubernetesPodOperator):
         arguments = self.command_line(f"env:{CORPUS_VARIABLE}")
         label = getattr(self, "expectation_suite_name", None) or (self.shard or "").rpartition("#")[2]
         self.full_pod_spec = pod_of(corpus, text, Work(self.step, arguments, Identity.of(context), label))
+        require_room(self.client, self.full_pod_spec, 1, elastic=settings_of(corpus).elastic)
         try:
             with self._without_sidecar():
                 super().execute(context)  # leaves by TaskDeferred, unless the pod has ended already

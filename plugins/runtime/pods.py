@@ -28,7 +28,7 @@ CORPUS_VARIABLE = "NIGHTSHIFT_CORPUS_YAML"
 RESULT_FILE = "/dev/termination-log"
 """What the container writes there is its termination message: a result that needs neither sidecar nor exec."""
 SCRATCH = "/tmp"
-INGEST_STEPS = frozenset({"crawl", "clean", "dedup", "split", "upload", "release"})
+INGEST_STEPS = frozenset({"crawl", "clean", "dedup", "split", "upload", "release", "filter", "stats", "extract"})
 INGEST_GATES = frozenset({"raw", "clean", "splits"})
 """What runs in the pipeline's image. The id of a training is made of its libraries' versions too, so that everything
 from the snapshot on runs in the trainer's."""
