@@ -76,6 +76,8 @@ def _kills(moment: Moment) -> list[Fault]:
             f"kill -9 of worker {worker}'s {_NAMES[role]}",
             moment,
             Strike(_KILL, worker, role),
+            # Worker 0 exports; the training process of any other has nothing left to do, and is not missed.
+            exits=() if moment == "in export" and (worker, role) == (1, "child") else (75,),
             resumes=moment != "start-up",
         )
         for worker, role in _EACH

@@ -94,7 +94,7 @@ def carry_out(fault: Fault, place: Place, whole: Outcome) -> Row:
         if row.resumed_from is None and attempt.resumed_from is not None:
             row.resumed_from = attempt.resumed_from
             row.lost_steps = max(at_step - attempt.resumed_from, 0)
-            first = attempt.stepped(attempt.resumed_from)
+            first = attempt.stepped(attempt.resumed_from) or attempt.ended  # there may be no step left to make
             row.recovered = round(first - struck, 1) if first else None
     _expect(row, row.exits[-1] == 0, f"it never ended well: {row.exits}; {attempt.error}\n{attempt.tail()}")
     if fault.exits and fault.resumes:
@@ -122,8 +122,8 @@ def _inflict(fault: Fault, attempt: Attempt, place: Place) -> float:
         assert pid, f"worker {blow.worker} has no {blow.role} to strike\n{attempt.tail()}"
         at = time.monotonic()
         strike(pid, blow.number)
-        # What is held stays held until the gang has noticed: the stricken must not get on.
-        attempt.wait(lambda: False, "the end of the struck generation")
+        if fault.exits:  # what is held stays held until the gang has noticed: the stricken must not get on
+            attempt.wait(lambda: False, "the end of the struck generation")
         return at
 
 
