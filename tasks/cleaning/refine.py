@@ -116,6 +116,9 @@ class Refiner:
             if verdict.reason is not None:
                 return Outcome(document, f"{name}.{verdict.reason}", _shown(verdict.value))
             measured.update((f"m_{name}_{measure}", value) for measure, value in verdict.measured.items())
+            if verdict.text is not None and verdict.text != document.text:
+                document.text = verdict.text
+                document.cache.clear()
         return Outcome(document, measured=measured)
 
     def _label(self, url: str) -> str | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from tasks.registry import Registry
 from tasks.section import Section
 
+if TYPE_CHECKING:
+    from tasks.text.tokens import Tokens
+
 
 @dataclass(slots=True)
 class Document:
-    """One document on its way through the filters; filters read it and never change it."""
+    """One document on its way through the filters; a filter reads it, and says in its verdict what to change."""
 
     uid: str
     url: str
@@ -32,6 +35,15 @@ class Document:
         return self.cache["words"]  # type: ignore[return-value]
 
     @property
+    def tokens(self) -> Tokens:
+        """The text's words and marks as its language has them, split once."""
+        if "tokens" not in self.cache:
+            from tasks.text.tokens import vocabulary
+
+            self.cache["tokens"] = vocabulary(self.language).read(self.text)
+        return self.cache["tokens"]  # type: ignore[return-value]
+
+    @property
     def lines(self) -> list[str]:
         """The text's lines that are not blank, without the space around them."""
         if "lines" not in self.cache:
@@ -43,12 +55,14 @@ class Document:
 class Verdict:
     """Keep (``reason`` is None), or drop by a named rule with the value that broke it.
 
-    ``measured`` goes into the ``m_<filter>_<name>`` columns of kept documents.
+    ``measured`` goes into the ``m_<filter>_<name>`` columns of kept documents; ``text``, if not None, is
+    what the next filters see and what is kept (of a filter that says ``CHANGES_TEXT``).
     """
 
     reason: str | None = None
     value: float | str = ""
     measured: Mapping[str, float] = field(default_factory=dict)
+    text: str | None = None
 
 
 class Filter(Protocol):
@@ -63,4 +77,4 @@ class Filter(Protocol):
     def judge(self, document: Document) -> Verdict: ...
 
 
-FILTERS: Registry[type[Filter]] = Registry("tasks.filters", kind="filter")
+FILTERS: Registry[type[Filter]] = Registry("tasks.filters", kind="filter", parts=("lists", "stopwords"))

@@ -1,24 +1,27 @@
 """Is it a page of sentences, or code, a form and a cookie notice? The rules of C4.
 
 Raffel et al. 2020, "Exploring the Limits of Transfer Learning with a Unified Text-to-Text Transformer",
-section 2.2. The paper takes single lines out of a page; here the text stays as it is, and a page is
-judged by the lines that would have stayed.
+section 2.2. The paper takes single lines out of a page; `c4_lines` does so. Here the text stays as it is,
+and a page is judged by the lines that would have stayed.
 """
 
 from __future__ import annotations
-
-import re
 
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
 from tasks.section import Section
 
-_WIDE = "\u3002\uff01\uff1f"  # the full stop, exclamation and question marks of Chinese and Japanese
-_TERMINAL = (".", "!", "?", '"', "”", *_WIDE)
-_SENTENCE_END = re.compile(rf"[.!?]+(?=[\"'”)\]]*(?:\s|$))|[{_WIDE}]+")
-_NOTICES = re.compile(
-    r"javascript|terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies", re.IGNORECASE
+TERMINAL = (".", "!", "?", '"', "'", "”", "\u3002", "\uff01", "\uff1f")
+"""How a line ends that ends a sentence; the last three are Chinese and Japanese."""
+NOTICES = (
+    "javascript",
+    "terms of use",
+    "privacy policy",
+    "cookie policy",
+    "uses cookies",
+    "use of cookies",
+    "use cookies",
 )
 
 
@@ -26,10 +29,12 @@ class C4Params(Section):
     """``clean.filters: [{c4: {min_sentences: 3}}]``; a rule set to null is off."""
 
     min_sentences: int | None = Field(3, ge=0, description="in lines that end a sentence and are no notice")
-    min_line_words: int = Field(5, ge=0, description="shorter lines do not count")
+    min_line_words: int = Field(5, ge=0, description="shorter lines do not count; words, marks left out")
     min_terminal_lines: float | None = Field(None, ge=0, le=1, description="share of lines that end a sentence")
+    unterminated_lines: bool = Field(False, description="lines that end no sentence count too, as FineWeb has it")
     curly_bracket: bool = Field(True, description="drop a text with `{`: most are program code")
     lorem_ipsum: bool = Field(True, description="drop a text with placeholder words")
+    notices: tuple[str, ...] = Field(NOTICES, description="lines with one of these do not count, in capitals or not")
 
 
 @FILTERS.register("c4")
@@ -40,23 +45,36 @@ class C4:
     MEASURES = ("sentences", "terminal_lines", "curly_brackets")
 
     def __init__(self, params: C4Params) -> None:
+        # Imports numpy, and so not for those who only read the configuration.
+        import numpy as np
+
+        self._np = np
         self._params = params
+        self._notices = tuple(notice.lower() for notice in params.notices)
 
     def judge(self, document: Document) -> Verdict:
-        rules = self._params
-        if rules.lorem_ipsum and "lorem ipsum" in document.text.lower():
+        rules, low = self._params, document.text.lower()
+        if rules.lorem_ipsum and "lorem ipsum" in low:
             return Verdict("lorem_ipsum", 1)
         brackets = document.text.count("{")
         if rules.curly_bracket and brackets:
             return Verdict("curly_bracket", brackets)
-        ended = [line for line in document.lines if line.endswith(_TERMINAL) and not line.endswith("...")]
-        share = len(ended) / max(len(document.lines), 1)
+        lines = [line.strip() for line in document.text.split("\n")]
+        ended = [line.endswith(TERMINAL) and not line.endswith("...") for line in lines]
+        share = sum(ended) / max(sum(1 for line in lines if line), 1)
         if rules.min_terminal_lines is not None and share < rules.min_terminal_lines:
             return Verdict("terminal_lines", share)
-        kept = "\n".join(
-            line for line in ended if len(line.split()) >= rules.min_line_words and not _NOTICES.search(line)
-        )
-        sentences = sum(1 for _ in _SENTENCE_END.finditer(kept))
+        sentences = self._sentences(document, lines, ended, low)
         if rules.min_sentences is not None and sentences < rules.min_sentences:
             return Verdict("sentences", sentences)
         return Verdict(measured={"sentences": sentences, "terminal_lines": share, "curly_brackets": brackets})
+
+    def _sentences(self, document: Document, lines: list[str], ended: list[bool], low: str) -> int:
+        np, rules, tokens = self._np, self._params, document.tokens
+        counts = np.ones(len(lines), np.bool_) if rules.unterminated_lines else np.array(ended)
+        words = np.bincount(tokens.lines[~tokens.marks], minlength=len(lines))
+        counts &= words >= rules.min_line_words
+        notices = tuple(notice for notice in self._notices if notice in low)
+        if notices:
+            counts &= np.array([not any(notice in line.lower() for notice in notices) for line in lines])
+        return int(tokens.sentences(len(lines))[counts].sum())

@@ -1,14 +1,14 @@
 """Does the text say the same thing over and over? The repetition rules of Gopher.
 
 Rae et al. 2021, "Scaling Language Models: Methods, Analysis & Insights from Training Gopher", appendix
-A1.1, table A1. The defaults are the paper's. Words are runs of non-space; shares of characters are of
-the whole text's.
+A1.1, table A1. The defaults are the paper's. Words are those of ``tasks.text.words``, marks among them;
+shares of characters are of the whole text's.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pydantic import Field
 
@@ -66,30 +66,30 @@ class GopherRepetition:
         }
 
     def judge(self, document: Document) -> Verdict:
-        measured = self._measure(document)
-        for name, value in measured.items():
+        measured: dict[str, float] = {}
+        # What breaks a rule is dropped before the rest is counted: n-grams cost more than all else here.
+        for name, value in self._measures(document):
             limit = self._limits.get(name)
             if limit is not None and value > limit:
                 return Verdict(name, value)
+            measured[name] = value
         return Verdict(measured=measured)
 
-    def _measure(self, document: Document) -> dict[str, float]:
+    def _measures(self, document: Document) -> Iterator[tuple[str, float]]:
         characters = max(len(document.text), 1)
-        lines, line_characters = _again(document.lines)
-        paragraphs, paragraph_characters = _again(_PARAGRAPH.split(document.text))
-        measured = {
-            "lines": lines,
-            "paragraphs": paragraphs,
-            "line_characters": line_characters / characters,
-            "paragraph_characters": paragraph_characters / characters,
-        }
-        repeats = self._repeats(document.words)
+        share, repeated = _again([line for line in document.text.split("\n") if line])
+        paragraph_share, in_paragraphs = _again(_PARAGRAPH.split(document.text))
+        yield "lines", share
+        yield "paragraphs", paragraph_share
+        yield "line_characters", repeated / characters
+        yield "paragraph_characters", in_paragraphs / characters
+        tokens = document.tokens
+        repeats = self._repeats(tokens.ids, tokens.lengths)
         for n, places, grams in repeats.of_sizes(range(_TOP[0], _REPEATED[-1] + 1)):
             if n in _TOP:
-                measured[f"top_{n}"] = repeats.top_characters(n, places, grams) / characters
+                yield f"top_{n}", repeats.top_characters(n, places, grams) / characters
             else:
-                measured[f"repeated_{n}"] = repeats.repeated_characters(n, places, grams) / characters
-        return measured
+                yield f"repeated_{n}", repeats.repeated_characters(n, places, grams) / characters
 
 
 def _again(parts: Iterable[str]) -> tuple[float, int]:

@@ -13,7 +13,9 @@ from tasks.section import Section
 class LanguageParams(Section):
     """``clean.filters: [{language: {keep: [en]}}]``"""
 
-    keep: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field((), description="ISO 639 codes, as in en or de; any language when empty")
+    keep: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = Field(
+        (), description="ISO 639 codes, as in en or de; any language when empty"
+    )
     min_score: float = Field(0.65, ge=0, le=1, description="probability below which the language counts as unknown")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,32 +11,28 @@ Integers = NDArray[np.int64]
 
 
 class Repeats:
-    """The n-grams that occur more than once in ``words``.
+    """The n-grams that occur more than once in a sequence of words, given as numbers and lengths.
 
     An n-gram can only occur twice where its first n-1 words do, so each size looks at nothing but
     the places that the size before left over: in ordinary text a handful from three words on.
     """
 
-    def __init__(self, words: Sequence[str]) -> None:
-        known: dict[str, int] = {}
-        self._ids = np.fromiter((known.setdefault(w, len(known)) for w in words), np.int64, len(words))
-        lengths = np.fromiter(map(len, words), np.int64, len(words))
+    def __init__(self, ids: Integers, lengths: Integers) -> None:
+        self._ids = ids
         self._ends = np.concatenate(([0], np.cumsum(lengths)))
 
     def of_sizes(self, sizes: range) -> Iterator[tuple[int, Integers, Integers]]:
         """For each n in turn: n, the places (word index, ascending) of the n-grams that occur more than
-        once, and which n-gram stands there (equal numbers, equal n-grams)."""
-        places = np.arange(len(self._ids))
+        once, and which n-gram stands there (equal numbers, equal n-grams). Sizes start at 2 or above."""
+        count = len(self._ids)
+        places = np.arange(count)
         grams = self._ids
-        for n in range(1, sizes.stop):
-            if n > 1:
-                inside = places + n <= len(self._ids)
-                places = places[inside]
-                # Both factors are below the number of words, so the product is exact in 64 bits.
-                grams = grams[inside] * len(self._ids) + self._ids[places + n - 1]
-            _, inverse, counts = np.unique(grams, return_inverse=True, return_counts=True)
-            again = counts[inverse] > 1
-            places, grams = places[again], inverse[again]
+        # Numbers of words and of n-grams are both below 2^31, so the product is exact in 64 bits.
+        width = int(self._ids.max()) + 1 if count else 1
+        for n in range(2, sizes.stop):
+            inside = places + n <= count
+            places = places[inside]
+            places, grams = _repeated(places, grams[inside] * width + self._ids[places + n - 1])
             if n in sizes:
                 yield n, places, grams
 
@@ -68,3 +64,20 @@ class Repeats:
 
     def _characters(self, place: int, n: int) -> int:
         return int(self._ends[place + n] - self._ends[place])
+
+
+def _repeated(places: Integers, keys: Integers) -> tuple[Integers, Integers]:
+    """The places whose key another place has too, ascending, and numbers for their keys."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    equal = ordered[1:] == ordered[:-1]
+    again = np.zeros(len(keys), np.bool_)
+    again[1:] |= equal
+    again[:-1] |= equal
+    begins = np.ones(len(keys), np.bool_)
+    begins[1:] = ~equal
+    number = np.empty(len(keys), np.int64)
+    number[order] = np.cumsum(begins)
+    kept = np.zeros(len(keys), np.bool_)
+    kept[order[again]] = True
+    return places[kept], number[kept]

@@ -20,8 +20,11 @@ PEER_PACKAGES = ("datatrove[io,processing]==0.10.1", "spacy>=3.8,<4", "jieba>=0.
 FILTERS: list[Any] = [
     {"language": {"keep": ["en"]}},
     "gopher_repetition",
-    "gopher_quality",
-    {"c4": {}},
+    {"gopher_quality": {"bullets": ["•", "-"]}},
+    {"c4_lines": {"unterminated": True}},
+    {"c4": {"min_sentences": 5, "min_line_words": 0, "unterminated_lines": True}},
+    "fineweb_quality",
+    {"pii": {"kinds": ["email", "ip"]}},
 ]
 """Ours as FineWeb's recipe has them, in its order."""
 PERMUTATIONS = 112

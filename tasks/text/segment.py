@@ -1,0 +1,43 @@
+"""Words of languages that are written without spaces."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+_LONGEST = 10_000
+"""Characters that are segmented at a time: the Japanese dictionary takes 49,149 bytes, and no line is longer."""
+
+SPACELESS = frozenset({"zh", "ja"})
+"""Languages whose words are told apart by a dictionary."""
+
+
+def segmenter(language: str) -> Callable[[str], list[str]] | None:
+    """A function from a line to its words, for a language without spaces between them; None for any other.
+
+    Chinese by jieba's dictionary, Japanese by Sudachi's short units.
+    """
+    return {"zh": _chinese, "ja": _japanese}.get(language)
+
+
+def _chinese(line: str) -> list[str]:
+    import rjieba
+
+    return [word for part in _parts(line) for word in map(str.strip, rjieba.cut(part)) if word]
+
+
+def _japanese(line: str) -> list[str]:
+    tokenizer = _sudachi()
+    return [word for part in _parts(line) for m in tokenizer.tokenize(part) if (word := m.surface().strip())]
+
+
+@functools.cache
+def _sudachi() -> Any:
+    from sudachipy import Dictionary, SplitMode
+
+    return Dictionary(dict="small").tokenizer(mode=SplitMode.A)
+
+
+def _parts(line: str) -> list[str]:
+    return [line[at : at + _LONGEST] for at in range(0, len(line), _LONGEST)]
