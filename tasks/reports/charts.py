@@ -23,6 +23,7 @@ def lengths(counts: Sequence[int]) -> str:
     edges = [EDGES[0] / 10 ** (1 / 8), *EDGES, EDGES[-1] * 10 ** (1 / 8)]
     axes.bar(edges[:-1], counts, width=[b - a for a, b in pairwise(edges)], align="edge", color=CANDIDATE)
     axes.set_xscale("log")
+    axes.tick_params(which="minor", length=0)
     filled = [place for place, count in enumerate(counts) if count]
     if filled:
         axes.set_xlim(edges[max(filled[0] - 1, 0)], edges[min(filled[-1] + 2, len(edges) - 1)])
@@ -32,10 +33,10 @@ def lengths(counts: Sequence[int]) -> str:
     return _encoded(figure)
 
 
-def bars(parts: Sequence[tuple[str, int]], colour: str = CANDIDATE) -> str:
-    """The most frequent values with their numbers, the rest as one."""
+def bars(parts: Sequence[tuple[str, int]], total: int, colour: str = CANDIDATE) -> str:
+    """The most frequent values with their numbers, the rest of ``total`` as one."""
     told = [(name or "(none)", count) for name, count in parts[:_BARS]]
-    if rest := sum(count for _, count in parts[_BARS:]):
+    if (rest := total - sum(count for _, count in told)) > 0:
         told.append(("(other)", rest))
     figure, axes = _axes(5.2, 0.28 * max(len(told), 3) + 0.5)
     places = range(len(told))

@@ -19,12 +19,13 @@ _REASONS = 6
 def partition_page(corpus: str, partition: str, numbers: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
     """The page of one partition; ``counts`` are those of its manifest (documents seen, kept, rejected by reason)."""
     rejected = sorted(counts["rejected"].items(), key=lambda pair: (-pair[1], pair[0]))
+    refused = sum(counts["rejected"].values())
     images = {
         "lengths": charts.lengths(numbers["lengths"]),
-        "languages": charts.bars(numbers["languages"]),
-        "domains": charts.bars(numbers["domains"], TEST),
-        "rejected": charts.bars(rejected, CHAMPION),
-        "labels": charts.bars(numbers["labels"]) if len(numbers["labels"]) > 1 else None,
+        "languages": charts.bars(numbers["languages"], numbers["documents"]),
+        "domains": charts.bars(numbers["domains"], numbers["documents"], TEST),
+        "rejected": charts.bars(rejected, refused, CHAMPION),
+        "labels": charts.bars(numbers["labels"], numbers["documents"]) if len(numbers["labels"]) > 1 else None,
     }
     return _render(
         "partition.html.j2",
@@ -34,7 +35,7 @@ def partition_page(corpus: str, partition: str, numbers: Mapping[str, Any], coun
         counts=counts,
         images=images,
         ngram=NGRAM,
-        refused=sum(counts["rejected"].values()),
+        refused=refused,
     )
 
 

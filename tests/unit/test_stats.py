@@ -1,0 +1,141 @@
+"""`nightshift stats`: what a cleaned partition is made of, in numbers, as a page, and over all days."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.catalog import Manifest
+from tasks.cleaning import schema
+from tasks.config.corpus import Clean
+from tasks.errors import BadInput
+from tasks.reports import statistics
+from tasks.reports.statistics import EDGES, Statistics
+from tasks.stats import stats
+from tasks.step import Context
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+def document(number: int, text: str, **also: Any) -> dict[str, Any]:
+    uid = hashlib.sha256(str(number).encode()).hexdigest()[:32]
+    row = {"uid": uid, "url": f"http://a/{number}", "text": text, "length": len(text), "language": "en", "group": "a"}
+    return {**row, "timestamp": NOON, **also}
+
+
+def batch(*rows: dict[str, Any]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist(list(rows), schema=schema.documents(Clean()))
+
+
+@pytest.fixture
+def commit(make_context: Callable[..., Context], tmp_path: Path) -> Callable[..., Context]:
+    """``commit(day, rows, rejected)``: a cleaned partition of these documents."""
+
+    def build(day: str, rows: list[dict[str, Any]], rejected: dict[str, int]) -> Context:
+        context = make_context()
+        path = tmp_path / f"{day}.parquet"
+        pq.write_table(pa.Table.from_batches([batch(*rows)]), path)
+        folder = f"clean/docs/{day}"
+        entry = context.catalog.add_file(
+            folder, "documents", path, hashlib.sha256(path.read_bytes()).hexdigest(), rows=len(rows)
+        )
+        counts = {"documents": len(rows) + sum(rejected.values()), "kept": len(rows), "rejected": rejected}
+        manifest = Manifest(
+            step="dedup",
+            corpus="docs",
+            partition=day,
+            fingerprint=day,
+            code={},
+            config="",
+            files=(entry,),
+            counts=counts,
+        )
+        context.catalog.commit(folder, manifest)
+        return context
+
+    return build
+
+
+def test_a_partition_is_counted_and_drawn(commit: Callable[..., Context]) -> None:
+    rows = [
+        document(1, "We use cookies here. The night train left at ten."),
+        document(2, "We use cookies here. Nobody waved.", group="<script>b</script>", label="x"),
+        document(3, "Der Zug fuhr um zehn ab. Grüße!", language="de"),
+    ]
+    context = commit("2026-11-20", rows, {"length.words": 2, "empty": 1})
+    told = stats(context, "2026-11-20")
+    manifest = context.catalog.current("stats/docs/2026-11-20")
+    assert manifest
+    found = manifest.details
+    assert (found["documents"], found["seen"], found["words"]) == (3, 6, 10 + 6 + 7)
+    assert found["bytes"] == sum(len(row["text"].encode()) for row in rows) == found["characters"] + 2
+    assert found["languages"] == [["en", 2], ["de", 1]]
+    assert found["domains"] == [["a", 2], ["<script>b</script>", 1]]
+    assert found["ngrams"][0] == ["we use cookies here.", 2]
+    assert sum(found["lengths"]) == 3
+    assert told.counts["tokens"] == manifest.counts["tokens"] == found["bytes"] // 4
+    (page,) = manifest.of_role("statistics")
+    html = context.store.read(page.key).decode()
+    assert "we use cookies here." in html
+    assert "<script>" not in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert stats(context, "2026-11-20").noop
+
+
+def test_the_trend_shows_every_day_that_was_counted(commit: Callable[..., Context]) -> None:
+    for day, count in (("2026-11-19", 2), ("2026-11-20", 5)):
+        context = commit(day, [document(n, f"Page {n} of {day}.") for n in range(count)], {"empty": 1})
+        stats(context, day)
+    html = context.store.read("stats/docs/trend.html").decode()
+    assert html.index("<td>2026-11-20</td>") < html.index("<td>2026-11-19</td>")
+    assert html.count("data:image/png") == 5
+
+
+def test_an_empty_partition_has_a_page_too(commit: Callable[..., Context]) -> None:
+    context = commit("2026-11-20", [], {})
+    assert stats(context, "2026-11-20").counts["documents"] == 0
+
+
+def test_a_day_that_was_not_united_is_refused(make_context: Callable[..., Context]) -> None:
+    with pytest.raises(BadInput, match="dedup --corpus docs"):
+        stats(make_context(), "2026-11-20")
+
+
+def test_the_order_of_the_rows_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_SAMPLE", 10)
+    rows = [document(n, f"This is page {n % 7} of the night, and it is one of many.") for n in range(60)]
+    told = []
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        found = Statistics()
+        for start in range(0, 60, 13):
+            found.add(batch(*rows[start : start + 13]))
+        told.append(found.numbers())
+    assert told[0] == told[1] == told[2]
+    assert told[0]["sampled"] == 10
+
+
+def test_quantiles_are_edges_of_bins_that_hold_them() -> None:
+    found = Statistics()
+    found.add(batch(*(document(n, "x" * n) for n in range(1, 1000))))
+    low, middle, high = found.numbers()["length"].values()
+    assert (low, middle, high) == tuple(min(edge for edge in EDGES if edge > n) for n in (100, 500, 900))
+
+
+def test_a_million_domains_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "_DISTINCT", 20)
+    found = Statistics()
+    for start in range(0, 500, 50):
+        rows = [document(n, "text", group=f"rare{n}") for n in range(start, start + 50)]
+        found.add(batch(*rows, *(document(1000 + start + n, "text", group="often") for n in range(5))))
+    numbers = found.numbers()
+    assert numbers["domains"][0] == ("often", 50)
+    assert numbers["domain_count"] <= 40 + 51
