@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes lint bench bench-extract bench-clean bench-train faults images lock clean
+.PHONY: help demo up down test test-fast test-kubernetes lint bench bench-extract fuzz bench-clean bench-train faults images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ faults: .venv/ready ## strike a training down in every way; writes build/faults.
 
 bench-extract: .venv/ready ## F1 and docs/s of each extraction (DATA=folder of the article-extraction-benchmark)
 	$(RUN)/python -m tests.benchmarks.bench_extract $(DATA)
+
+fuzz: .venv/ready ## poisoned pages and WARC files through cleaning (INPUTS=100000)
+	$(RUN)/python -m tests.benchmarks.fuzz_clean --inputs $(or $(INPUTS),100000)
 
 lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
