@@ -28,7 +28,7 @@ import structlog
 
 from tests.benchmarks.training.forest import grow
 from tests.benchmarks.training.gang import Gang, Measured
-from tests.benchmarks.training.place import Place, Texts, prepare
+from tests.benchmarks.training.place import Place, Texts, publish
 
 TARGET = Path("build/bench/train.json")
 PER_WORKER = 32
@@ -74,9 +74,9 @@ def main() -> int:
 def mirrored(folder: Path, rounds: int) -> dict[str, Any]:
     """One worker on a core, two trainings that know nothing of each other, and two workers in step."""
     texts = Texts(count=1300, words=260, vocabulary=500)
-    settings = {"resources": {"checkpoints": {"every": "2s"}}}
-    alone = prepare(folder / "alone", texts, _recipe(COMPUTE | {"batch_size": PER_WORKER}), **settings)
-    both = prepare(folder / "both", texts, _recipe(COMPUTE | {"batch_size": 2 * PER_WORKER, "epochs": 4}), **settings)
+    data = publish(folder / "mirrored", texts, resources={"checkpoints": {"every": "2s"}})
+    alone = data.copy(folder / "alone").ready(_recipe(COMPUTE | {"batch_size": PER_WORKER}))
+    both = data.copy(folder / "both").ready(_recipe(COMPUTE | {"batch_size": 2 * PER_WORKER, "epochs": 4}))
     seen: list[dict[str, Any]] = []
     for number in range(rounds):
         copies = _copies(folder, f"round-{number}")
@@ -115,7 +115,7 @@ def _round(one: Measured, independent: list[Measured], step: Measured) -> dict[s
 def checkpoint(folder: Path, rounds: int) -> dict[str, Any]:
     """How long a large network's checkpoints hold up the training thread: one a second, on one core."""
     texts = Texts(count=1500, words=120, vocabulary=40_000)
-    place = prepare(folder / "large", texts, _recipe(LARGE), resources={"checkpoints": {"every": "1s"}})
+    place = publish(folder / "large", texts, resources={"checkpoints": {"every": "1s"}}).ready(_recipe(LARGE))
     copies = _copies(folder, "large-round")
     seen = [Gang(copies(place), [0]).finish() for _ in range(min(rounds, 2))]
     stalls = [stall for each in seen for stall in each.stalls]
@@ -134,9 +134,13 @@ def forest(folder: Path, rounds: int) -> dict[str, Any]:
     """As many trees in one process and in two; the seeds differ from round to round."""
     texts = Texts(count=6000, words=120, vocabulary=3000, held_out=0.45)
     seen: list[dict[str, float]] = []
+    data = publish(folder / "forest", texts)
     for seed in range(rounds):
         train = {"recipe": {"tfidf_forest": {"trees": TREES}}, "seed": seed}
-        one, two = (grow(prepare(folder / f"forest-{seed}-{n}", texts, {**train, "shards": n}), n) for n in (1, 2))
+        one, two = (
+            grow(data.copy(folder / f"forest-{seed}-{shards}").ready({**train, "shards": shards}), shards)
+            for shards in (1, 2)
+        )
         seen.append(
             {
                 "speedup": one.seconds / two.seconds,
@@ -161,7 +165,7 @@ _PARTS: Mapping[str, Callable[[Path, int], dict[str, Any]]] = {
 
 
 def _recipe(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {"recipe": {"text_encoder": dict(params)}, "shards": 2}
+    return {"recipe": {"text_encoder": dict(params)}, "shards": 1}
 
 
 def _copies(folder: Path, name: str) -> Callable[[Place], Place]:

@@ -110,6 +110,18 @@ class Place:
         shutil.copytree(self.folder, folder)
         return Place(folder, self.snapshot)
 
+    def ready(self, train: Mapping[str, Any]) -> Place:
+        """With another section ``train``: features and, for a mirrored recipe, examples are made anew."""
+        corpus = json.loads(self.yaml.read_text())
+        self.yaml.write_text(json.dumps({**corpus, "train": dict(train)}))  # JSON is YAML
+        training = self.training
+        for shard in training.shards:
+            self.run("prepare", f"--shard={shard}")
+        self.run("combine")
+        for shard in training.shards if training.mirrored else ():
+            self.run("encode", f"--shard={shard}")
+        return self
+
 
 def environment() -> dict[str, str]:
     """Of a process that knows no settings of this machine; one thread computes in each."""
@@ -117,27 +129,18 @@ def environment() -> dict[str, str]:
     return {**kept, "NIGHTSHIFT_LOG": "json", "NIGHTSHIFT_CPUS": "1", "OMP_NUM_THREADS": "1"}
 
 
-def prepare(folder: Path, texts: Texts, train: Mapping[str, Any], **sections: Any) -> Place:
-    """Snapshot, features and, for a mirrored recipe, examples of drawn documents."""
+def publish(folder: Path, texts: Texts, **sections: Any) -> Place:
+    """A snapshot of drawn documents; ``ready`` makes a training of it."""
     folder.mkdir()
     corpus = {
         "corpus": "bench",
         "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
         "split": {"ratios": {"train": 0.95 - texts.held_out, "validation": texts.held_out, "test": 0.05}},
-        "train": dict(train),
+        "train": {"recipe": "tfidf_forest"},
         **sections,
     }
     place = Place(folder, "")
-    place.yaml.write_text(json.dumps(corpus))  # JSON is YAML
-    context = place.context
-    days = Days(context, folder)
+    place.yaml.write_text(json.dumps(corpus))
+    days = Days(place.context, folder)
     days.publish(DAY, *texts.rows())
-    place = Place(folder, days.snapshot().manifest.partition)
-    shards = context.corpus.train.shards
-    for index in range(shards):
-        place.run("prepare", f"--shard={index}/{shards}")
-    place.run("combine")
-    if "tfidf_forest" not in str(train["recipe"]):
-        for index in range(shards):
-            place.run("encode", f"--shard={index}/{shards}")
-    return place
+    return Place(folder, days.snapshot().manifest.partition)
