@@ -19,7 +19,7 @@ from tasks.training.work import claim, open_training, require_part
 from tasks.work import Read, read
 
 if TYPE_CHECKING:
-    from tasks.models.base import Recipe
+    from tasks.models.base import Scoring
     from tasks.training.scoring import Scores
 
 STEP = Step("evaluate", 1, ("pyarrow", "numpy", "matplotlib", "jinja2"))
@@ -50,7 +50,6 @@ def evaluate_part(context: Context, training: Training, part: Shard) -> StepResu
 
     An empty part has no metrics: ``details["metrics"]["validation"]["rows"]`` is 0.
     """
-    from tasks.training.metrics import Pairs
     from tasks.training.scoring import Scores
 
     require_part(training, part)
@@ -62,7 +61,7 @@ def evaluate_part(context: Context, training: Training, part: Shard) -> StepResu
         scores = _score(context, training, "validation", {"part": load_model(context, model.manifest)})["part"]
         message = ""
     else:
-        scores, message = Scores(frozenset(), Pairs()), f"part {part} is empty: nothing to score"
+        scores, message = Scores.of(()), f"part {part} is empty: nothing to score"
     metrics = {"validation": scores.metrics()}
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         files = [work.add("metrics", _json(Path(scratch) / "metrics.json", metrics))]
@@ -158,7 +157,7 @@ def _rival(context: Context, training: Training) -> Rival | None:
 
 
 def _score(
-    context: Context, training: Training, split: str, models: dict[str, tuple[Recipe, Any]]
+    context: Context, training: Training, split: str, models: dict[str, tuple[Scoring, Any]]
 ) -> dict[str, Scores]:
     from tasks.training.scoring import score
 

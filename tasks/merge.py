@@ -9,9 +9,11 @@ import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.models._voting import Votes
 from tasks.models.base import MirroredRecipe, ShardedRecipe
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, load_model, store_model
+from tasks.training.models import scoring
 from tasks.training.work import claim, open_training
 from tasks.work import Read, read
 
@@ -42,10 +44,10 @@ class Part:
 def merge(context: Context, training: Training) -> StepResult:
     """The parts as one model, files of role ``model`` under ``models/<corpus>/<run>/``.
 
-    That is the union of a sharded recipe's parts, weighted by their rows, or the average of the epochs that a
-    mirrored one kept. One whose macro-F1 on validation lies more than ``train.merge_tolerance`` under the best
-    part's is refused: that part becomes the candidate. ``counts["chosen"]`` says which (``union``, ``average`` or
-    ``part i/n``), ``details["validation"]`` has the numbers of all.
+    ``train.merge`` says how, or else the recipe does: the union of a forest's trees, the average of the epochs
+    that a mirrored recipe kept, a vote. Parts weigh by their rows. A merged model whose macro-F1 on validation
+    lies more than ``train.merge_tolerance`` under the best part's is refused: that part becomes the candidate.
+    ``counts["chosen"]`` says which (the way, or ``part i/n``), ``details["validation"]`` has the numbers of all.
 
     Raises:
         BadInput: a part or its evaluation is missing or outdated, or every part is empty.
@@ -64,11 +66,9 @@ def merge(context: Context, training: Training) -> StepResult:
     models = [load_model(context, part.model.manifest)[1] for part in parts]
     chosen, model, message = parts[0].name, models[0], "one part has rows: it is the candidate as it is"
     if len(parts) > 1:
-        merged = "average" if training.mirrored else "union"
+        merged = training.corpus.train.merge or training.recipe.merges[0]
         total = sum(part.rows for part in parts)
-        union = cast(MirroredRecipe | ShardedRecipe, training.recipe).merge(
-            models, [part.rows / total for part in parts]
-        )
+        union = _merged(training, merged, models, [part.rows / total for part in parts])
         validation[merged] = _headline(_validate(context, training, union))
         chosen, message = _choose(validation, merged, training.corpus.train.merge_tolerance)
         model = dict(zip(validation, [*models, union], strict=True))[chosen]
@@ -79,7 +79,7 @@ def merge(context: Context, training: Training) -> StepResult:
         "parts": len(parts),
         "empty_parts": len(every) - len(parts),
         "rows": parts[0].rows if training.mirrored else sum(part.rows for part in parts),
-        **training.recipe.facts(model),
+        **scoring(training, model).facts(model),
     }
     details |= {
         "chosen": chosen,
@@ -104,10 +104,17 @@ def _part(context: Context, training: Training, shard: Shard) -> Part:
     return Part(shard, model, report)
 
 
+def _merged(training: Training, way: str, models: list[Any], weights: list[float]) -> Any:
+    """One model of several, by a way of the recipe's or by the one that all have."""
+    if way == "vote":
+        return Votes(models, weights)
+    return cast(MirroredRecipe | ShardedRecipe, training.recipe).merge(models, weights)
+
+
 def _validate(context: Context, training: Training, model: Any) -> dict[str, Any]:
     from tasks.training.scoring import score
 
-    scores, _ = score(context, training, "validation", {"union": (training.recipe, model)})
+    scores, _ = score(context, training, "validation", {"union": (scoring(training, model), model)})
     return scores["union"].metrics()
 
 

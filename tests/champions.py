@@ -49,6 +49,7 @@ class Keyword:
     spread = "sharded"
     version = 1
     libraries: ClassVar[tuple[str, ...]] = ()
+    merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()
 
     def __init__(self, params: KeywordParams, seed: int) -> None:

@@ -182,17 +182,34 @@ class Train(Section):
     """Which model, on how many workers."""
 
     recipe: Annotated[Choice, ChoiceOf(RECIPES)] = Field(description="the model family")
-    label: str = Field("label", description="the column to predict: label, language or group")
+    label: Literal["label", "language", "group"] = Field("label", description="the column to predict")
     shards: int = Field(2, ge=1, le=1000, description="so many parts are fitted side by side")
     seed: int = Field(0, description="of all that is drawn by chance")
     history: int | None = Field(None, ge=1, description="only the latest so many partitions; all by default")
+    merge: Literal["union", "average", "sum", "vote"] | None = Field(
+        None, description="how parts become one model, of the ways that the recipe has; by default its first"
+    )
     merge_tolerance: float = Field(
         0.01, ge=0, le=1, description="macro-F1 a merged model may lack to its best part before the part replaces it"
+    )
+    warm_start: bool = Field(
+        False, description="of a mirrored recipe: begin with the champion's weights where they fit, and not at random"
     )
     near: Near | None = Field(Near(), description="near-duplicates across partitions and splits; null keeps them")
     slices: tuple[Literal["language", "group", "length"], ...] = Field(
         ("language",), description="by what metrics are broken down"
     )
+
+    @model_validator(mode="after")
+    def _as_the_recipe_can(self) -> Self:
+        recipe = RECIPES.get(self.recipe.name)
+        if self.merge is not None and self.merge not in recipe.merges:
+            raise ValueError(
+                f"merge {self.merge!r}: {self.recipe.name} can be merged by {' or '.join(recipe.merges)} only"
+            )
+        if self.warm_start and recipe.spread != "mirrored":
+            raise ValueError(f"warm_start: {self.recipe.name} is {recipe.spread}, it has no weights to begin with")
+        return self
 
 
 class Promote(Section):

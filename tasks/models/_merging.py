@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadInput
 
@@ -57,3 +57,23 @@ def soft_vote(
     for part, known, weight in zip(chances, labels, weights, strict=True):
         total[:, [columns[label] for label in known]] += weight * part
     return total
+
+
+def by_name(
+    start: np.ndarray, names: Sequence[Any], champion: np.ndarray, known: Sequence[Any], axis: int = 0
+) -> np.ndarray:
+    """``start`` with the slices along ``axis`` that have a name of the ``champion``'s replaced by the champion's.
+
+    Raises:
+        BadInput: the slices have different shapes.
+    """
+    import numpy as np
+
+    moved, given = np.moveaxis(np.array(start), axis, 0), np.moveaxis(champion, axis, 0)
+    if moved.shape[1:] != given.shape[1:]:
+        raise BadInput(f"its weights have slices of shape {given.shape[1:]}, this network's {moved.shape[1:]}")
+    places = {name: place for place, name in enumerate(known)}
+    for place, name in enumerate(names):
+        if name in places:
+            moved[place] = given[places[name]]
+    return np.moveaxis(moved, 0, axis)

@@ -6,6 +6,10 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _WORD = re.compile(r"\b\w\w+\b")
 # A number of letters is one part; so are capitals that no small letter follows (HTTPServer: HTTP, Server).
@@ -61,3 +65,26 @@ class TokenIds:
         first = len(self.index) + 1
         known = self.index.get
         return [known(term) or first + zlib.crc32(term.encode(errors="surrogatepass")) % self.buckets for term in terms]
+
+
+def heaviest(places: np.ndarray, counts: np.ndarray, idf: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``most`` features of a text that weigh most, and their weights (float32), heaviest first.
+
+    A feature weighs (1 + ln count) x idf, over the norm of them all: scikit-learn's TF-IDF with ``sublinear_tf``.
+    """
+    import numpy as np
+
+    weights = (1 + np.log(counts)) * idf
+    weights /= np.sqrt((weights**2).sum()) or 1.0
+    order = np.lexsort((places, -weights))[:most]
+    return places[order], weights[order].astype(np.float32)
+
+
+def padded(rows: Sequence[Any], length: int, kind: Any) -> np.ndarray:
+    """Rows of any length as an array of shape ``(rows, length)``: cut, or filled up with 0."""
+    import numpy as np
+
+    array = np.zeros((len(rows), length), kind)
+    for row, given in zip(array, rows, strict=True):
+        row[: len(given)] = given[:length]
+    return array

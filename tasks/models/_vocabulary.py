@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
+from tasks.models._merging import sum_counts
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -53,10 +55,17 @@ def combine(counts: Iterable[pa.Table], *, least: int, most: int, size: int, by:
     kept = summed.filter(pc.and_(pc.greater_equal(documents, least), pc.less_equal(documents, most)))
     # The tie between equally frequent terms is broken by the term: never by the order of shards.
     ranked = kept.sort_by([("documents", "descending"), (by, "ascending")])
-    labels: Counter[str] = Counter()
-    for table in tables:
-        labels.update(label_rows(table))
+    labels = sum_counts([label_rows(table) for table in tables])
     return with_labels(ranked.slice(0, size).sort_by(by).combine_chunks(), labels)
+
+
+def with_idf(features: pa.Table, rows: int) -> pa.Table:
+    """With ``idf`` (float64) = ln((1 + rows) / (1 + documents)) + 1, scikit-learn's smoothed form."""
+    import numpy as np
+    import pyarrow as pa
+
+    idf = np.log((1 + rows) / (1 + features["documents"].to_numpy())) + 1.0
+    return features.append_column("idf", pa.array(idf, pa.float64()))
 
 
 def with_labels(table: pa.Table, rows: Mapping[str, int]) -> pa.Table:

@@ -26,35 +26,11 @@ Columns = Mapping[str, Sequence[str | None]]
 NO_COLUMNS: Columns = MappingProxyType({})
 
 
-class Recipe(Protocol):
-    """One model family: how to count features, score, save and load it.
-
-    ``spread`` says how training uses several workers, and which protocol adds the fitting:
-    ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored``
-    (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables
-    with ``uid``, ``text``, ``label`` (never null) and the recipe's ``columns``. Heavy libraries are imported inside the
-    methods: the configuration imports every recipe that a YAML names.
-    """
-
-    Params: ClassVar[type[Section]]
-    spread: ClassVar[str]
-    version: ClassVar[int]
-    libraries: ClassVar[tuple[str, ...]]
-    """Distributions whose version shapes the model."""
+class Scoring(Protocol):
+    """What a model can do once it is trained: a recipe's, or a vote of several."""
 
     columns: tuple[str, ...]
     """What it reads of a row beside its text and label: of ``uid``, ``group`` and ``language``."""
-
-    def __init__(self, params: Any, seed: int) -> None: ...
-
-    def count(self, batches: Iterator[pa.Table]) -> pa.Table:
-        """Map: what one shard of the train split contributes to the features, in a fixed row order."""
-
-    def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
-        """Reduce: the features of the whole train split, which has ``rows`` labelled rows.
-
-        One row a feature; the same whatever the sharding; empty when nothing is left to learn from.
-        """
 
     def labels(self, model: Any) -> list[str]:
         """The classes, in the column order of ``predict``."""
@@ -73,6 +49,37 @@ class Recipe(Protocol):
 
         Raises:
             Corrupt: the files hold anything but this recipe's own types.
+        """
+
+
+class Recipe(Scoring, Protocol):
+    """One model family: how to count features, score, save and load it.
+
+    ``spread`` says how training uses several workers, and which protocol adds the fitting:
+    ``sharded`` (``ShardedRecipe``) fits one part a shard and merges the parts; ``mirrored``
+    (``MirroredRecipe``) trains one network on all workers in step. Batches are Arrow tables
+    with ``uid``, ``text``, ``label`` (never null) and the recipe's ``columns``. Heavy libraries are imported inside the
+    methods: the configuration imports every recipe that a YAML names.
+    """
+
+    Params: ClassVar[type[Section]]
+    spread: ClassVar[str]
+    version: ClassVar[int]
+    libraries: ClassVar[tuple[str, ...]]
+    """Distributions whose version shapes the model."""
+
+    merges: ClassVar[tuple[str, ...]]
+    """The ways of ``train.merge`` that it has, its own first; ``vote`` needs nothing of the recipe."""
+
+    def __init__(self, params: Any, seed: int) -> None: ...
+
+    def count(self, batches: Iterator[pa.Table]) -> pa.Table:
+        """Map: what one shard of the train split contributes to the features, in a fixed row order."""
+
+    def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
+        """Reduce: the features of the whole train split, which has ``rows`` labelled rows.
+
+        One row a feature; the same whatever the sharding; empty when nothing is left to learn from.
         """
 
 
@@ -136,8 +143,12 @@ class MirroredRecipe(Recipe, Protocol):
         ``weights`` are ``network(features).get_weights()`` after training.
         """
 
-    def weights(self, model: Any) -> Sequence[np.ndarray]:
-        """The reverse of ``model``: what a warm start begins with."""
+    def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: Any) -> Sequence[np.ndarray]:
+        """``start``, the untrained network's weights, with the champion's for all terms and labels that both have.
+
+        Raises:
+            BadInput: the champion's network has another shape.
+        """
 
     def merge(self, models: Sequence[Any], weights: Sequence[float]) -> Any:
         """One model of several checkpoints of one training."""

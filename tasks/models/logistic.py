@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from tasks.errors import Corrupt
+from tasks.errors import BadInput, Corrupt
 from tasks.models import _vocabulary
 from tasks.models._fit import FitParams
-from tasks.models._terms import Analysis
+from tasks.models._merging import average, by_name
+from tasks.models._tokens import Words, heaviest, padded
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.models.base import Field as Column
 from tasks.section import Section
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     import tensorflow as tf
+
+    from tasks.models._tensors import Layout
 
 _BATCH = 256
 
@@ -42,7 +45,7 @@ class LogisticParams(FitParams):
     )
     bits: int = Field(18, ge=4, le=24, description="features are hashed into 2^bits; two that meet are one")
     min_df: int = Field(2, ge=1, description="documents that a feature occurs in at least")
-    ngrams: tuple[int, int] = Field((1, 1), description="shortest and longest n-gram of words, as in [1, 2]")
+    parts: bool = Field(True, description="a compound, as readCsv or read_csv, also counts as its parts")
     max_terms: int = Field(
         1024, ge=1, le=65_536, description="so many distinct features of a text count, heaviest first"
     )
@@ -63,7 +66,7 @@ class LogisticModel:
 class Logistic:
     """A linear model: fast, small, and hard to beat where a few words decide.
 
-    A feature is the hash of a word (or n-gram) or of a column's value; those that the train split has often
+    A feature is the hash of a word, of a part of one, or of a column's value; those that the train split has often
     enough are weighted by (1 + ln count) x idf, and a text's by their norm.
     """
 
@@ -71,11 +74,12 @@ class Logistic:
     spread: ClassVar[str] = "mirrored"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
+    merges: ClassVar[tuple[str, ...]] = ("average", "vote")
 
     def __init__(self, params: LogisticParams, seed: int) -> None:
         self.params = params
         self.columns: tuple[str, ...] = params.columns
-        self._analysis = Analysis("word", params.ngrams)
+        self._words = Words(params.parts)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:
         """``bucket`` (a feature's hash) and ``documents``, by bucket."""
@@ -96,14 +100,9 @@ class Logistic:
 
     def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
         """``bucket``, ``documents`` and ``idf`` (float64) of the features in ``min_df`` documents and more."""
-        import numpy as np
-        import pyarrow as pa
-
-        features = _vocabulary.combine(
-            counts, by="bucket", least=self.params.min_df, most=rows, size=1 << self.params.bits
-        )
-        idf = np.log((1 + rows) / (1 + features["documents"].to_numpy())) + 1.0
-        return features.append_column("idf", pa.array(idf, pa.float64()))
+        size = 1 << self.params.bits
+        kept = _vocabulary.combine(counts, by="bucket", least=self.params.min_df, most=rows, size=size)
+        return _vocabulary.with_idf(kept, rows)
 
     def fields(self) -> Mapping[str, Column]:
         return {"ids": Column("int64", None), "values": Column("float32", None), "label": Column("int64")}
@@ -119,11 +118,8 @@ class Logistic:
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
         import numpy as np
 
-        shape = (len(columns["ids"]), self.params.max_terms)
-        arrays = {"ids": np.zeros(shape, np.int32), "values": np.zeros(shape, np.float32)}
-        for name, array in arrays.items():
-            for row, given in zip(array, columns[name], strict=True):
-                row[: len(given)] = given[: self.params.max_terms]
+        arrays = {"ids": padded(columns["ids"], self.params.max_terms, np.int32)}
+        arrays["values"] = padded(columns["values"], self.params.max_terms, np.float32)
         if "label" in columns:
             arrays["label"] = np.asarray(columns["label"], np.int32)
         return arrays
@@ -149,12 +145,25 @@ class Logistic:
             features["bucket"].to_numpy(), features["idf"].to_numpy(), _vocabulary.labels_of(features), list(weights)
         )
 
-    def weights(self, model: LogisticModel) -> Sequence[np.ndarray]:
-        return model.weights
+    def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: LogisticModel) -> Sequence[np.ndarray]:
+        labels = _vocabulary.labels_of(features)
+        if (len(labels) == 2 or len(champion.labels) == 2) and labels != champion.labels:
+            raise BadInput(f"it tells {', '.join(champion.labels)} apart, this network {', '.join(labels)}")
+        import numpy as np
+
+        kernel, bias = start
+        theirs, their_bias = champion.weights
+        columns = labels if len(labels) > 2 else [""]
+        known = champion.labels if len(labels) > 2 else [""]
+        # Row by row through an array that has the champion's rows and this network's columns.
+        wide = np.zeros((len(theirs), len(columns)), np.float32)
+        rows = by_name(wide, columns, theirs, known, axis=1)
+        new = [column for column, name in enumerate(columns) if name not in known]
+        warmed = by_name(kernel, [-1, *features["bucket"].to_pylist()], rows, [-1, *champion.buckets.tolist()])
+        warmed[:, new] = kernel[:, new]
+        return [warmed, by_name(bias, columns, their_bias, known)]
 
     def merge(self, models: Sequence[LogisticModel], weights: Sequence[float]) -> LogisticModel:
-        from tasks.models._merging import average
-
         first = models[0]
         averaged = average([model.weights for model in models], weights)
         return LogisticModel(first.buckets, first.idf, first.labels, averaged)
@@ -184,7 +193,7 @@ class Logistic:
     def save(self, model: LogisticModel, folder: Path) -> None:
         from tasks.models import _tensors
 
-        names = self._tensors(len(model.buckets), len(model.labels))
+        names = self._layout(len(model.buckets), len(model.labels))
         arrays = [model.buckets, model.idf, *model.weights]
         _tensors.write(folder, dict(zip(names, arrays, strict=True)), {"labels": model.labels})
 
@@ -195,7 +204,7 @@ class Logistic:
 
         tensors, lists = _tensors.read(folder, ("labels",))
         features = len(tensors["buckets"]) if "buckets" in tensors and tensors["buckets"].ndim else 0
-        buckets, idf, *weights = _tensors.checked(tensors, self._tensors(features, len(lists["labels"])))
+        buckets, idf, *weights = _tensors.checked(tensors, self._layout(features, len(lists["labels"])))
         if not (np.diff(buckets) > 0).all():
             raise Corrupt(f"{_tensors.TENSORS}: buckets are not ascending")
         return LogisticModel(buckets, idf, lists["labels"], weights)
@@ -208,7 +217,7 @@ class Logistic:
         for row, text in enumerate(texts):
             yield Counter(
                 [
-                    *(self._bucket(term) for term in self._analysis.terms(text)),
+                    *(self._bucket(term) for term in self._words.terms(text)),
                     # A zero byte is in no word: a column's value never is a word's feature by name.
                     *(
                         self._bucket(f"{name}\0{value[row]}")
@@ -234,15 +243,12 @@ class Logistic:
             places = np.searchsorted(buckets, hashes)
             places[places == len(buckets)] = 0
             known = buckets[places] == hashes
-            places = places[known]
-            weights = (1 + np.log(counts[known])) * idf[places]
-            weights /= np.sqrt((weights**2).sum()) or 1.0
-            order = np.lexsort((places, -weights))[: self.params.max_terms]
-            rows["ids"].append(places[order] + 1)
-            rows["values"].append(weights[order].astype(np.float32))
+            kept, weights = heaviest(places[known], counts[known], idf[places[known]], self.params.max_terms)
+            rows["ids"].append(kept + 1)
+            rows["values"].append(weights)
         return rows
 
-    def _tensors(self, features: int, labels: int) -> dict[str, tuple[str, tuple[int, ...]]]:
+    def _layout(self, features: int, labels: int) -> Layout:
         """Name, kind and shape of what a model's file holds: the weights last, in the network's order."""
         columns = _columns(labels)
         return {

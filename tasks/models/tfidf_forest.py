@@ -91,6 +91,7 @@ class TfidfForest:
     spread: ClassVar[str] = "sharded"
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
+    merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()
 
     def __init__(self, params: TfidfForestParams, seed: int) -> None:

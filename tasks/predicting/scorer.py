@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tasks.model_registry import Champion
 
 if TYPE_CHECKING:
-    from tasks.models.base import Recipe
+    from tasks.models.base import Scoring
 
 BATCH_ROWS = 256
 """Rows scored at a time: texts may be megabytes each."""
@@ -27,7 +27,7 @@ class Scorer:
     (a struct with one float64 a class). The file's metadata says which version they are from.
     """
 
-    def __init__(self, champion: Champion, recipe: Recipe, model: Any) -> None:
+    def __init__(self, champion: Champion, recipe: Scoring, model: Any) -> None:
         self._recipe = recipe
         self._model = model
         self._labels = recipe.labels(model)

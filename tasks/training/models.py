@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadInput, Corrupt
-from tasks.models.base import RECIPES, Recipe
+from tasks.models._voting import Votes, Voting
+from tasks.models.base import RECIPES, Scoring
 from tasks.training.runs import recipe_code
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ ROLE = "model"
 def store_model(
     context: Context, training: Training, folder: str, model: Any
 ) -> tuple[list[FileEntry], dict[str, Any]]:
-    """Store a model's files under ``folder``; returns them and what ``load_model`` needs in ``details``."""
-    recipe = training.recipe
+    """Store a model's files under ``folder``; returns them and what ``load_model`` needs in ``details``.
+
+    ``model`` is one of the training's recipe, or ``Votes`` of several: then ``details["vote"]`` has their weights.
+    """
+    recipe = scoring(training, model)
     choice = training.corpus.train.recipe
     entries, names = [], {}
     with tempfile.TemporaryDirectory(prefix="nightshift-model-") as scratch:
@@ -41,11 +45,18 @@ def store_model(
         "labels": recipe.labels(model),
         "files": names,
     }
+    if isinstance(model, Votes):
+        details["vote"] = list(model.weights)
     return entries, details
 
 
-def load_model(context: Context, manifest: Manifest) -> tuple[Recipe, Any]:
-    """The recipe and the model that a manifest describes, whatever the corpus YAML says today.
+def scoring(training: Training, model: Any) -> Scoring:
+    """What predicts with a model of a training: its recipe, or several models' vote."""
+    return Voting(training.recipe, model.weights) if isinstance(model, Votes) else training.recipe
+
+
+def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
+    """The recipe (or a vote's) and the model that a manifest describes, whatever the corpus YAML says today.
 
     Raises:
         BadInput: the manifest is not a model's, or its recipe no longer exists or takes those parameters.
@@ -56,14 +67,16 @@ def load_model(context: Context, manifest: Manifest) -> tuple[Recipe, Any]:
         raise BadInput(f"{manifest.corpus} {manifest.partition} ({manifest.step}) holds no model")
     kind = RECIPES.get(details["recipe"])
     try:
-        recipe = kind(kind.Params.model_validate(details["params"]), details["seed"])
+        single = kind(kind.Params.model_validate(details["params"]), details["seed"])
     except ValueError as error:
         raise BadInput(f"recipe {details['recipe']} no longer takes the parameters of this model: {error}") from error
+    recipe: Scoring = Voting(single, details["vote"]) if "vote" in details else single
     files = {entry.sha256: entry for entry in manifest.of_role(ROLE)}
     with tempfile.TemporaryDirectory(prefix="nightshift-model-") as scratch:
         for name, sha256 in details["files"].items():
             target = (Path(scratch) / name).resolve()
             if sha256 not in files or not target.is_relative_to(Path(scratch).resolve()):
                 raise Corrupt(f"the manifest of {manifest.corpus} {manifest.partition} names a file it lacks: {name}")
+            target.parent.mkdir(parents=True, exist_ok=True)
             context.catalog.fetch(files[sha256], target)
         return recipe, recipe.load(Path(scratch))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tasks.log import Progress
-from tasks.models.base import Recipe
+from tasks.models.base import Scoring
+from tasks.training.auc import Ranks, macro
 from tasks.training.metrics import Pairs, metrics_of, slice_metrics
 from tasks.training.rows import Rows
 
@@ -41,8 +42,9 @@ class Mistake:
 class Scores:
     """What one model did on one split."""
 
-    known: frozenset[str]
+    labels: tuple[str, ...]
     """The labels that the model can predict."""
+    ranks: Ranks
     pairs: Pairs = field(default_factory=Counter)
     slices: dict[str, dict[str, Pairs]] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
@@ -52,24 +54,38 @@ class Scores:
         """Rows whose label the model never saw in training: each is an error, whatever it says."""
         rows: Counter[str] = Counter()
         for (true, _), n in self.pairs.items():
-            if true not in self.known:
+            if true not in self.labels:
                 rows[true] += n
         return dict(sorted(rows.items()))
 
     def metrics(self) -> dict[str, Any]:
-        """The metrics object of reports and manifests."""
+        """The metrics object of reports and manifests.
+
+        ``auc`` is the mean over labels of the area under the ROC curve, one label against the rest: of the labels
+        that the model knows, those that some of the rows have and others have not; None without any.
+        """
         slices = {name: slice_metrics(values) for name, values in self.slices.items()}
-        return {**metrics_of(self.pairs), "slices": slices, "unseen": self.unseen}
+        areas = self.ranks.areas()
+        metrics = {**metrics_of(self.pairs), "auc": macro(areas), "slices": slices, "unseen": self.unseen}
+        for label, area in areas.items():
+            metrics["per_class"][label]["auc"] = area
+        return metrics
+
+    @classmethod
+    def of(cls, labels: Iterable[str]) -> Scores:
+        """Of a model that knows ``labels``, before the first row."""
+        known = tuple(labels)
+        return cls(known, Ranks(known))
 
 
 def score(
-    context: Context, training: Training, split: str, models: Mapping[str, tuple[Recipe, Any]]
+    context: Context, training: Training, split: str, models: Mapping[str, tuple[Scoring, Any]]
 ) -> tuple[dict[str, Scores], Rows]:
     """The scores of each named model on one split of the training's snapshot, and the rows as they were read."""
     slices = training.corpus.train.slices
     read = [column for recipe, _ in models.values() for column in recipe.columns]
     rows = Rows(context, training, split, columns=("url", *slices, *read))
-    scores = {name: Scores(frozenset(recipe.labels(model))) for name, (recipe, model) in models.items()}
+    scores = {name: Scores.of(recipe.labels(model)) for name, (recipe, model) in models.items()}
     progress = Progress(context.log, "documents", rows.total)
     for batch in rows:
         texts = batch["text"].to_pylist()
@@ -86,6 +102,7 @@ def _count(scores: Scores, batch: pa.Table, labels: list[str], chances: np.ndarr
     guesses = [labels[i] for i in best]
     confidences = chances[range(len(best)), best]
     scores.pairs.update(zip(truths, guesses, strict=True))
+    scores.ranks.add(truths, chances)
     for name in slices:
         values = scores.slices.setdefault(name, defaultdict(Counter))
         for value, true, guess in zip(batch[name].to_pylist(), truths, guesses, strict=True):

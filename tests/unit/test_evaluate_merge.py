@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -110,6 +111,25 @@ def test_the_union_is_the_candidate_and_its_numbers_are_kept_beside_the_parts(st
     assert details["snapshot"] == {"id": training.snapshot_id, "digest": training.snapshot.digest()}
     assert details["labels"] == ["a", "b", "c"]
     assert merge(context, training).noop
+
+
+def test_a_vote_keeps_the_parts_and_is_read_back_as_one_model(start: Start) -> None:
+    context, training = start()
+    voting = context.corpus.train.model_copy(update={"merge": "vote"})
+    context = replace(context, corpus=context.corpus.model_copy(update={"train": voting}))
+    training = Training.of(context.corpus, training.snapshot)
+    fit(context, training)
+    result = merge(context, training)
+    assert (result.counts["chosen"], result.counts["voters"], result.counts["trees"]) == ("vote", 2, 8)
+    manifest = context.catalog.load(training.model(), made_by="merge")
+    assert manifest.details["vote"] == [0.5, 0.5]
+    voted, model = load_model(context, manifest)
+    parts = [load_model(context, context.catalog.load(training.model(s), made_by="train")) for s in training.shards]
+    texts = [row["text"] for row in rows(5, seed=7)]
+    mean = sum(recipe.predict(part, texts) for recipe, part in parts) / 2
+    np.testing.assert_allclose(voted.predict(model, texts), mean, atol=1e-12)
+    evaluate(context, training, NOW)
+    crown(context, training)
 
 
 def test_a_union_under_its_best_part_gives_way_to_that_part(start: Start) -> None:

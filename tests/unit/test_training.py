@@ -119,7 +119,9 @@ def test_another_column_can_be_the_label(
 def test_a_label_column_that_is_not_there_is_named(
     make_context: MakeContext, make_corpus: MakeCorpus, make_snapshot: MakeSnapshot
 ) -> None:
-    context = make_context(make_corpus(train={"recipe": "tfidf_forest", "label": "topic"}))
+    corpus = make_corpus()
+    topic = corpus.train.model_copy(update={"label": "topic"})  # a YAML that says so is refused when it is read
+    context = make_context(corpus.model_copy(update={"train": topic}))
     training = Training.of(context.corpus, make_snapshot(context, train=rows(2)))
     with pytest.raises(BadInput, match=r"train\.label asks for column topic.*it has: uid, url"):
         list(Rows(context, training, "train"))

@@ -1,0 +1,60 @@
+"""A warm start: the champion's weights where they fit this training's network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tasks.errors import BadInput
+from tasks.models._fit import FitParams
+from tasks.training.models import load_model
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    from tasks.models.base import MirroredRecipe
+    from tasks.step import Context
+    from tasks.training.runs import Training
+
+
+def warm_start(
+    context: Context, training: Training, recipe: MirroredRecipe, features: pa.Table, start: Sequence[np.ndarray]
+) -> Sequence[np.ndarray] | None:
+    """The weights to begin with under ``train.warm_start``; None, and a line in the log, where ``start`` must do.
+
+    The champion is no input of the run: a training that is committed stays done when another model, or it itself,
+    becomes the champion. It matters to a training that has no checkpoint yet, and to none after.
+    """
+    from tasks.model_registry import Registry
+
+    if not training.corpus.train.warm_start:
+        return None
+    registry = Registry(context.catalog, training.corpus.corpus)
+    champion = registry.champion()
+    if champion is None or champion.run == training.run:
+        return _cold(context, "there is no champion yet" if champion is None else "the champion is this very run's")
+    manifest = registry.model(champion)
+    name = training.corpus.train.recipe.name
+    if manifest.details["recipe"] != name:
+        return _cold(context, f"champion {champion.version} is a {manifest.details['recipe']}, not a {name}")
+    if "vote" in manifest.details:
+        return _cold(context, f"champion {champion.version} is a vote of several models")
+    mine, theirs = _shaping(recipe.params.model_dump(mode="json")), _shaping(manifest.details["params"])
+    if differs := sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)):
+        return _cold(context, f"champion {champion.version} was trained with another {', '.join(differs)}")
+    try:
+        weights = recipe.warm(start, features, load_model(context, manifest)[1])
+    except BadInput as error:
+        return _cold(context, f"champion {champion.version} does not fit: {error}")
+    context.log.info("warm start", champion=champion.version, run=champion.run)
+    return weights
+
+
+def _shaping(params: dict[str, object]) -> dict[str, object]:
+    """The recipe's own parameters: how it is fitted changes no shape."""
+    return {key: value for key, value in params.items() if key not in FitParams.model_fields}
+
+
+def _cold(context: Context, why: str) -> None:
+    context.log.warning("no warm start: training begins at random", why=why)
