@@ -32,13 +32,17 @@ class Report:
     metrics: Mapping[str, Any]
     champion: Mapping[str, Any] | None
     runs: Sequence[PastRun]
+    curves: Sequence[Mapping[str, Any]] = ()
+    """Of a mirrored training, by epoch."""
 
     def plots(self, folder: Path) -> dict[str, Path]:
         """Draw every plot into ``folder``: name to PNG."""
         from tasks.reports import plots
 
         champion = self.champion["metrics"]["validation"]["per_class"] if self.champion else None
+        curves = {"curves": plots.curves(self.curves, folder / "curves.png")} if self.curves else {}
         return {
+            **curves,
             "confusion": plots.confusion(self.scores["validation"].pairs, folder / "confusion.png"),
             "classes": plots.classes(self.metrics["validation"]["per_class"], champion, folder / "classes.png"),
             "history": plots.history(self.runs, folder / "history.png"),

@@ -113,6 +113,34 @@ def history(runs: Sequence[PastRun], path: Path) -> Path:
     return _save(figure, path)
 
 
+def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Loss and each metric by epoch: on train over all workers, each worker's own (thin), and on validation."""
+    names = [name for name in epochs[0] if name not in ("epoch", "step", "validation", "workers")]
+    figure = Figure(figsize=(8.2, 2.9), dpi=110, layout="constrained")
+    places = [epoch["epoch"] for epoch in epochs]
+    for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
+        for worker in range(max(len(epoch["workers"]) for epoch in epochs)):
+            own = [(e["epoch"], e["workers"][worker][name]) for e in epochs if name in _worker(e, worker)]
+            if own:
+                axes.plot(*zip(*own, strict=True), color=CANDIDATE, linewidth=0.6, alpha=0.5)
+        axes.plot(places, [epoch[name] for epoch in epochs], color=CANDIDATE, linewidth=1.8, label="train")
+        judged = [(epoch["epoch"], epoch["validation"][name]) for epoch in epochs if name in epoch["validation"]]
+        if judged:
+            axes.plot(*zip(*judged, strict=True), color=CHAMPION, linewidth=1.8, label="validation")
+        axes.set_title(name, fontsize=9, color=INK, loc="right")
+        axes.set_xlabel("epoch", color=SOFT)
+        axes.grid(axis="y", color=GRID)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9, labelcolor=INK)
+        _bare(axes)
+    return _save(figure, path)
+
+
+def _worker(epoch: Mapping[str, Any], worker: int) -> Mapping[str, float]:
+    """What one worker measured in an epoch; empty if there were fewer."""
+    workers: Sequence[Mapping[str, float]] = epoch["workers"]
+    return workers[worker] if worker < len(workers) else {}
+
+
 def _matrix(pairs: Pairs) -> tuple[list[str], np.ndarray]:
     seen: Counter[str] = Counter()
     for (true, guess), n in pairs.items():
