@@ -52,6 +52,7 @@ class Tiny:
     version: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras")
     columns: tuple[str, ...] = ()
+    merges: ClassVar[tuple[str, ...]] = ("average", "vote")
 
     def __init__(self, params: TinyParams, seed: int) -> None:
         self.params = params
@@ -116,8 +117,8 @@ class Tiny:
     def model(self, weights: Sequence[np.ndarray], features: pa.Table) -> TinyModel:
         return TinyModel(features["label"].to_pylist(), list(weights))
 
-    def weights(self, model: TinyModel) -> Sequence[np.ndarray]:
-        return model.arrays
+    def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: TinyModel) -> Sequence[np.ndarray]:
+        return champion.arrays
 
     def merge(self, models: Sequence[TinyModel], weights: Sequence[float]) -> TinyModel:
         from tasks.models._merging import average
