@@ -32,7 +32,7 @@ def accurate(html: str) -> Extracted:
 
 
 DOUBT = 0.7
-"""From here on `auto` asks twice; anything from 0.5 to 0.8 measures the same (docs/performance.md)."""
+"""From here on `auto` asks twice; anything from 0.5 to 0.8 measures the same (docs/extraction.md)."""
 
 
 def auto(html: str) -> Extracted:
