@@ -15,6 +15,7 @@ from tasks.command import ShardType, step_command
 from tasks.errors import BadInput
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, load_model
+from tasks.training.curves import read_curves
 from tasks.training.work import claim, open_training, require_part
 from tasks.work import Read, read
 
@@ -101,6 +102,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         metrics=metrics,
         champion=champion,
         runs=[*runs, history.past_run(training.run, newest, metrics)],
+        curves=read_curves(context, training),
     )
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         plots = report.plots(Path(scratch))
