@@ -1,0 +1,54 @@
+"""Ends at once a run that no pool could ever hold; Airflow itself would leave its task scheduled for ever, silently.
+
+A listener: it runs in the scheduler, which alone knows the pools. The reason is the run's note in the web UI.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.listeners import hookimpl
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+log = logging.getLogger(__name__)
+ENDLESS = -1
+
+
+@hookimpl  # type: ignore[untyped-decorator]
+def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
+    """Fail the run, with a note, if one of its tasks asks for more slots than its pool has in all."""
+    from airflow.models.pool import Pool
+    from airflow.utils.state import DagRunState
+    from sqlalchemy import select
+    from sqlalchemy.orm import object_session
+
+    dag, session = dag_run.dag, object_session(dag_run)
+    if dag is None or session is None or "nightshift" not in dag.tags:
+        return
+    slots = {pool.pool: int(pool.slots) for pool in session.scalars(select(Pool))}
+    if reasons := misfits(dag.tasks, slots):
+        dag_run.note = "\n".join(reasons)
+        dag_run.set_state(DagRunState.FAILED)
+        log.error("run %s of %s cannot run: %s", dag_run.run_id, dag_run.dag_id, "; ".join(reasons))
+
+
+def misfits(tasks: Iterable[Any], slots: Mapping[str, int]) -> list[str]:
+    """One line for each task that would wait for ever; ``slots`` has every pool's size."""
+    found = []
+    for task in tasks:
+        size = slots.get(task.pool)
+        if size is None:
+            found.append(
+                f"{task.task_id}: there is no pool {task.pool!r}: make it (airflow pools set {task.pool} SLOTS "
+                "DESCRIPTION --include-deferred), or give resources.pool another name"
+            )
+        elif size != ENDLESS and task.pool_slots > size:
+            found.append(
+                f"{task.task_id}: a gang of {task.pool_slots} workers takes as many slots, and pool {task.pool!r} has "
+                f"{size}: raise the pool, or lower resources.workers"
+            )
+    return found
