@@ -8,6 +8,7 @@ that cleaning anew would. The same goes for the rejects of a changed filter, and
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,11 @@ def plan(old: Sequence[Mapping[str, Mapping[str, Any]]], clean: Clean) -> Plan:
         Impossible: what the new filters ask for was not measured.
     """
     before = [(name, params) for each in old for name, params in each.items()]
-    after = [(name, params) for each in clean.model_dump(mode="json")["filters"] for name, params in each.items()]
+    after = [
+        (name, params)
+        for each in json.loads(clean.model_dump_json(include={"filters"}))["filters"]
+        for name, params in each.items()
+    ]
     names = [name for name, _ in before]
     for chain in (names, [name for name, _ in after]):
         if len(set(chain)) < len(chain):
@@ -86,6 +91,8 @@ def plan(old: Sequence[Mapping[str, Mapping[str, Any]]], clean: Clean) -> Plan:
     if "language" not in names and any(name == "language" for name, _ in after):
         raise Impossible("filter language is new, and how sure the language is was not kept")
     for name in dict.fromkeys([*names, *(name for name, _ in after)]):
+        if name not in FILTERS.names():
+            raise Impossible(f"filter {name} is no more")
         if getattr(FILTERS.get(name), "CHANGES_TEXT", False):
             raise Impossible(f"filter {name} changes texts, and what stood there before it is not kept")
     changed = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -55,13 +56,18 @@ def written(sink: Sink) -> dict[str, list[dict[str, Any]]]:
     return {file.role: pq.read_table(file.path).to_pylist() for file in sink.close()}
 
 
+def stored(clean: Clean) -> Any:
+    """The filters as a manifest gives them back."""
+    return json.loads(clean.model_dump_json())["filters"]
+
+
 def filtered(old: Clean, new: Clean, folder: Path, target: Path) -> tuple[dict[str, list[dict[str, Any]]], int]:
     """The shard in ``folder`` under other filters, and how many rows were judged again."""
     part = Part(
         *((path,) if (path := folder / f"{role}.parquet").exists() else () for role in ("documents", "rejects"))
     )
     sink = Sink(target, schema.documents(new))
-    again = rejudge(part, plan(old.model_dump(mode="json")["filters"], new), new, sink)
+    again = rejudge(part, plan(stored(old), new), new, sink)
     return written(sink), again
 
 
@@ -87,6 +93,11 @@ PAGES = [
         ([{"length": {"min_words": 50}}], [], 29),
         ([], [{"length": {"min_words": 50}}, "gopher_quality"], 29),
         ([{"c4": {"min_line_words": 5}}], [{"c4": {"min_line_words": 6}}], 29),
+        (
+            [{"gopher_repetition": {"max_top": {2: 0.2}}}],
+            [{"gopher_repetition": {"max_top": {2: 0.21}, "max_lines": 0.2}}],
+            None,
+        ),
     ],
 )
 def test_other_filters_give_the_rows_of_cleaning_anew(tmp_path: Path, old: Any, new: Any, again: int | None) -> None:
@@ -178,7 +189,7 @@ def test_a_number_of_every_filter_that_looks_like_a_threshold_bounds_a_measure()
 )
 def test_what_was_not_kept_cannot_be_judged(old: Any, new: Any, said: str) -> None:
     with pytest.raises(Impossible, match=said):
-        plan(clean(*old).model_dump(mode="json")["filters"], clean(*new))
+        plan(stored(clean(*old)), clean(*new))
 
 
 def test_a_reject_that_is_not_kept_whole_cannot_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
