@@ -35,17 +35,21 @@ _SECRET = re.compile(
 )
 
 
+_MASKS: dict[Kind, str] = {
+    "email": "email@example.com",
+    "ip": "192.0.2.1",
+    "phone": "<phone>",
+    "card": "<card>",
+    "secret": "<secret>",
+}
+
+
 class PiiParams(Section):
     """``clean.filters: [{pii: {kinds: [email, ip]}}]``"""
 
     action: Literal["mask", "drop"] = Field("mask", description="mask what is found, or drop the text")
     kinds: tuple[Kind, ...] = Field(("email", "ip", "phone", "card", "secret"), description="what is looked for")
-    masks: dict[Kind, str] = Field(
-        default_factory=lambda: {
-            "email": "email@example.com", "ip": "192.0.2.1", "phone": "<phone>", "card": "<card>", "secret": "<secret>",
-        },
-        description="what stands there instead",
-    )  # fmt: skip
+    masks: dict[Kind, str] = Field(default_factory=lambda: dict(_MASKS), description="what stands there instead")
 
 
 @FILTERS.register("pii")

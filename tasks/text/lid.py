@@ -96,10 +96,10 @@ class LanguageModel:
             self._sums = np.concatenate((self._sums, np.zeros_like(self._sums)))
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
         sums, counts = self._sums[start : start + size], self._counts[start : start + size]
-        for place, word in enumerate(words):
-            if word in self._known:
-                sums[place] += self._vectors[self._known[word]]
-                counts[place] += 1
+        whole = [place for place, word in enumerate(words) if word in self._known]
+        if whole:
+            sums[whole] += self._vectors[[self._known[words[place]] for place in whole]]
+            counts[whole] += 1
         for rows, owners in self._ngrams(words):
             begins = np.flatnonzero(np.diff(owners, prepend=-1))
             sums[owners[begins]] += np.add.reduceat(self._vectors[rows], begins, axis=0)

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,13 +132,13 @@ class _Column:
     """A growing array; ``values`` may hold more than was appended."""
 
     def __init__(self, kind: type[np.generic]) -> None:
-        self.values: NDArray[np.generic] = np.zeros(1024, kind)
+        self.values: NDArray[Any] = np.zeros(1024, kind)
         self.size = 0
 
     def append(self, value: int) -> None:
         if self.size == len(self.values):
             self.values = np.concatenate((self.values, np.zeros_like(self.values)))
-        self.values[self.size] = value  # type: ignore[call-overload]
+        self.values[self.size] = value
         self.size += 1
 
 

@@ -76,8 +76,10 @@ def test_what_was_read_before_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("language", "text", "words"),
     [
-        ("zh", "我们在这里学习。", ["我们", "在", "这里", "学习", "。"]), ("ja", "東京に行きました。", ["東京", "に", "行き", "まし", "た", "。"])],
-)  # fmt: skip
+        ("zh", "我们在这里学习。", ["我们", "在", "这里", "学习", "。"]),
+        ("ja", "東京に行きました。", ["東京", "に", "行き", "まし", "た", "。"]),
+    ],
+)
 def test_languages_without_spaces_have_words_too(language: str, text: str, words: list[str]) -> None:
     assert Vocabulary(language).read(text).lengths.tolist() == list(map(len, words))
 
