@@ -234,6 +234,18 @@ def test_a_batch_that_is_late_is_none() -> None:
     assert batch.step == 0
 
 
+def test_curves_are_drawn_for_workers_that_came_and_went_and_without_validation(tmp_path: Path) -> None:
+    from tasks.reports import plots
+
+    def entry(epoch: int, workers: int) -> dict[str, Any]:
+        own = [{"examples": 3, "loss": 1.0}] * workers
+        return {"epoch": epoch, "step": epoch, "loss": 1.0, "validation": {"loss": 2.0}, "workers": own}
+
+    curves = [entry(1, 3), entry(2, 1), {**entry(3, 2), "validation": {}}]
+    assert plots.curves(curves, tmp_path / "curves.png").stat().st_size > 1000
+    assert plots.curves([{**entry(1, 1), "accuracy": 0.5}], tmp_path / "one.png").stat().st_size > 1000
+
+
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
     from sklearn.utils.class_weight import compute_class_weight
 

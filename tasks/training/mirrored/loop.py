@@ -125,6 +125,7 @@ class Loop:
                 ended = self._ended()
         finally:
             feed.close()
+            self._examples.close()
         self._measure()
 
     def _ended(self) -> bool:
