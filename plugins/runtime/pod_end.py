@@ -31,7 +31,7 @@ def mishap_of(pod: Member, *, step: str, start_timeout: float, said: str = "") -
         return BadInput(f"{who} cannot start: {pod.reason}: {pod.hopeless} {_advice(pod.reason)}".rstrip())
     if pod.state == "pending":
         return NightshiftError(
-            f"{who} did not start within {start_timeout:.0f} s (kubernetes.start_timeout): "
+            f"{who} did not start (kubernetes.start_timeout is {start_timeout:.0f} s): "
             f"{pod.reason or 'it waits'}: {pod.message or said} {_advice(pod.reason)}".rstrip()
         )
     if pod.state == "gone":
