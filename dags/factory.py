@@ -60,6 +60,20 @@ class Chain:
         return RECIPES.get(self.corpus.train.recipe.name).spread == "mirrored"
 
     @property
+    def cluster(self) -> dict[str, Any] | None:
+        """Where the gangs of this corpus are: arguments of ``ReaperOperator``; None if it has none in pods."""
+        settings = self.corpus.kubernetes
+        if self.corpus.runtime != "kubernetes" or settings is None or not self.mirrored:
+            return None
+        return {
+            "namespace": settings.namespace,
+            "conn_id": settings.connection,
+            "in_cluster": settings.in_cluster,
+            "config_file": settings.config_file,
+            "cluster_context": settings.context,
+        }
+
+    @property
     def shards(self) -> list[str]:
         """The shards of the train split, ``i/n``."""
         return _shares(self.corpus.train.shards)

@@ -1,14 +1,16 @@
-"""``rollback_<corpus>``, ``release_<corpus>`` and ``restore_drill``: what people do by hand, and what proves
-that the backups are good. An Airflow DAG file."""
+"""``rollback_<corpus>``, ``release_<corpus>``, ``restore_drill`` and ``reap_gangs``: what people do by hand, what
+proves that the backups are good, and what tidies up. An Airflow DAG file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
 from factory import Chain, chains
+
+from plugins.reaper import ReaperOperator
 
 WHO = "{{ dag_run.triggering_user_name or 'airflow' }}"
 
@@ -24,6 +26,10 @@ DRILL = """
 Weekly: restores the newest backup of every corpus beside production, scores the champion on it again, and compares.
 A corpus without a champion has nothing to rehearse, and says so. A red task means that tonight's disaster could not be
 undone: look at once.
+"""
+REAP = """
+Every five minutes: deletes training pods whose Airflow task has ended. Airflow does so itself, unless it was down just
+then; a run of this DAG that deleted something says what.
 """
 
 
@@ -85,7 +91,33 @@ def restore_drill(all_chains: Iterable[Chain]) -> DAG:
     return dag
 
 
+def reap_gangs(all_chains: Iterable[Chain]) -> DAG | None:
+    """One DAG for all corpora whose training runs in pods; None where there is no such corpus."""
+    places = {tuple(sorted(place.items())) for chain in all_chains if (place := chain.cluster)}
+    if not places:
+        return None
+    with DAG(
+        "reap_gangs",
+        description="Deletes training pods that nobody waits for any more",
+        doc_md=REAP,
+        schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
+        start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
+        catchup=False,
+        max_active_runs=1,
+        tags=["nightshift", "upkeep"],
+    ) as dag:
+        ReaperOperator(
+            task_id="reap",
+            places=[dict(place) for place in sorted(places, key=repr)],
+            retries=0,
+            execution_timeout=timedelta(minutes=4),
+            doc_md="Deletes gangs whose task is no longer live.",
+        )
+    return dag
+
+
 for each in chains("rollback", "release"):
     globals()[f"rollback_{each.name}"] = rollback(each)
     globals()[f"release_{each.name}"] = release(each)
 globals()["restore_drill"] = restore_drill(chains())
+globals()["reap_gangs"] = reap_gangs(chains())

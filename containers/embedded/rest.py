@@ -87,6 +87,14 @@ class Rest:
                 raise NightshiftError(f"Airflow has no DAG {dag}: {errors or 'and no import error'}")
             time.sleep(0.5)
 
+    def ensure_pool(self, name: str, slots: int, description: str) -> None:
+        """Have a pool that counts deferred tasks too; one that is there stays as somebody made it."""
+        try:
+            self.call("GET", f"pools/{quote(name)}")
+        except NotThere:
+            pool = {"name": name, "slots": slots, "description": description, "include_deferred": True}
+            self.call("POST", "pools", pool)
+
     def unpause(self, dag: str) -> None:
         """Let a DAG's runs start."""
         self.call("PATCH", f"dags/{dag}?update_mask=is_paused", {"is_paused": False})

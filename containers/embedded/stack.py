@@ -22,6 +22,8 @@ from containers.embedded.service import Job, Process, Service
 from containers.embedded.settings import Settings, recall, settle
 
 STORE, BACKUP = "s3://nightshift", "s3://nightshift-backup"
+TRAINING_SLOTS = max(4, os.cpu_count() or 1)
+"""So many workers of gangs train at once; two gangs of two must fit."""
 READY, ENVIRONMENT = "ready", "environment.sh"
 
 
@@ -107,6 +109,7 @@ class Stack:
             self.site.start(claim=claim)
             for service in (self.site, *self.airflow.services):
                 service.wait()
+            self.rest.ensure_pool("training", TRAINING_SLOTS, "a slot for each worker of a training, deferred or not")
             # Last, so that its imports do not hold up Airflow's: a champion is registered minutes later.
             self.mlflow.start(claim=claim)
             self._write_environment()

@@ -130,6 +130,16 @@ def test_what_a_gang_reads_and_keeps_is_mapped(
     assert task.expand_input.value == {"shard": shares}  # type: ignore[union-attr]
 
 
+def test_gangs_in_pods_are_looked_after_wherever_some_corpus_has_them(corpora: Path, in_step: dict[str, Any]) -> None:
+    for name, namespace in (("one", "team-a"), ("two", "team-a"), ("three", "team-b")):
+        pods = {"namespace": namespace, "image": "nightshift:1"}
+        write(corpora, name, train=in_step, runtime="kubernetes", kubernetes=pods)
+    write(corpora, "forest", runtime="kubernetes", kubernetes={"namespace": "team-c", "image": "nightshift:1"})
+    reap = load("upkeep")["reap_gangs"].get_task("reap")
+    assert [place["namespace"] for place in reap.places] == ["team-a", "team-b"]  # type: ignore[union-attr]
+    assert reap.retries == 0
+
+
 def test_every_task_has_what_a_bad_night_needs(corpora: Path) -> None:
     resources = {"retries": 5, "timeout": "30m", "pool": "heavy"}
     write(corpora, "docs", resources=resources, owner="ada", team="search", promote={"approval": True})
