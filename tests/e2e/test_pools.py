@@ -1,0 +1,101 @@
+"""Gangs and pools under the real scheduler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from containers.embedded.stack import Stack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+DAY = "2026-11-01"
+RECIPE = {"text_encoder": {"epochs": 1, "batch_size": 8, "dimension": 8, "filters": 8, "buckets": 10}}
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = 600) -> Any:
+    """The first true value of ``condition``."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.5)
+    return value
+
+
+def ended(stack: Stack, dag: str, run: str) -> str:
+    def state() -> str | None:
+        now = str(stack.rest.run(dag, run)["state"])
+        return now if now in ("success", "failed") else None
+
+    return str(wait(state, f"{dag} ends"))
+
+
+@pytest.fixture
+def gang_corpus(
+    airflow_stack: Stack, archive_corpus: Callable[..., Path], tmp_path: Path, write_day: Callable[..., None]
+) -> Callable[..., str]:
+    """``gang_corpus(name, workers=2, pool="training")``: a corpus whose recipe is mirrored; its retraining's DAG."""
+
+    def make(name: str, **resources: Any) -> str:
+        write_day(tmp_path / name, DAY)
+        corpora = Path(airflow_stack.environment["NIGHTSHIFT_CORPORA"])
+        archive_corpus(
+            corpora,
+            name,
+            tmp_path / name,
+            schedule={"retrain": "manual"},
+            train={"recipe": RECIPE, "shards": 1},
+            resources={"retries": 0, "timeout": "10m", "pool": "training", **resources},
+        )
+        for dag in (f"ingest_{name}", f"retrain_{name}"):
+            airflow_stack.rest.wait_for_dag(dag)
+            airflow_stack.rest.unpause(dag)
+        return f"retrain_{name}"
+
+    return make
+
+
+def test_a_gang_larger_than_its_pool_fails_at_once_and_its_run_says_why(
+    airflow_stack: Stack, gang_corpus: Callable[..., str]
+) -> None:
+    dag = gang_corpus("toolarge", workers=500)
+    run = airflow_stack.rest.trigger(dag)
+    assert ended(airflow_stack, dag, run) == "failed"
+    assert "train: a gang of 500 workers takes as many slots" in airflow_stack.rest.run(dag, run)["note"]
+    states = {str(task["state"]) for task in airflow_stack.rest.tasks(dag, run)}
+    assert not states & {"running", "queued", "success"}, "nothing was run for it"
+
+
+def test_two_trainings_that_want_more_slots_than_there_are_both_end(
+    airflow_stack: Stack, gang_corpus: Callable[..., str]
+) -> None:
+    rest = airflow_stack.rest
+    rest.call("PATCH", "pools/training?update_mask=slots", {"slots": 3})
+    runs = {}
+    for name in ("first", "second"):
+        dag = gang_corpus(name, workers=2)
+        assert ended(airflow_stack, f"ingest_{name}", rest.trigger(f"ingest_{name}", partition=DAY)) == "success"
+        runs[dag] = rest.trigger(dag)
+
+    def trains() -> dict[str, str]:
+        return {
+            dag: str(task["state"])
+            for dag, run in runs.items()
+            for task in rest.tasks(dag, run)
+            if task["task_id"] == "train"
+        }
+
+    side_by_side = []
+
+    def both_done() -> bool:
+        states = list(trains().values())
+        side_by_side.append(states.count("running"))
+        assert "failed" not in states
+        return states == ["success", "success"]
+
+    wait(both_done, "both gangs trained")
+    assert max(side_by_side) == 1, "two gangs of two in three slots"
