@@ -114,7 +114,7 @@ def work(line: ChildEnd) -> dict[str, Any] | None:
         return None
     line.report("alive", doing="export")
     fault("export", line)
-    return {"step": "train", "manifest": "file:///m", "counts": {"steps": step}}
+    return {"step": "train", "corpus": "docs", "manifest": "file:///m", "counts": {"steps": step}}
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def supervisor_of(child: int) -> int:
 def test_all_workers_run_and_their_logs_are_told_apart(make_gang: MakeGang) -> None:
     ended = end(make_gang(workers=3).start_twin())
     assert ended.code == 0, ended.log
-    assert ended.result == {"step": "train", "manifest": "file:///m", "counts": {"steps": 10}}
+    assert ended.result == {"step": "train", "corpus": "docs", "manifest": "file:///m", "counts": {"steps": 10}}
     for worker in range(3):
         assert f"[worker {worker}] child {worker} is here\n" in ended.log
 
