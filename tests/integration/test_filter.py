@@ -30,7 +30,7 @@ MakeCorpus = Callable[..., Corpus]
 
 
 def settings(**length: Any) -> dict[str, Any]:
-    return {"filters": [{"length": length}, "gopher_quality"], "shards": 2}
+    return {"filters": [{"length": length}, {"c4": {"min_sentences": 1}}], "shards": 2}
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_a_dry_run_shows_the_effect_and_changes_nothing(cleaned: Callable[..., C
     [
         ("length.min_words", "expected FILTER.KEY=VALUE"),
         ("length.least=3", "expected FILTER.KEY=VALUE"),
-        ("words=3", "no filter 'words'; it has: length, gopher_quality"),
+        ("words=3", "no filter 'words'; it has: length, c4"),
         ("length.min_words=many", "min_words"),
         ("length.min_words=[", "--set"),
     ],
