@@ -64,6 +64,9 @@ def lines(
     axes.set_ylabel(label, color=SOFT)
     if logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_minor_formatter("{x:,.0f}")
+        axes.tick_params(which="minor", length=0, labelsize=8, labelcolor=INK)
     else:
         axes.set_ylim(bottom=0)
     axes.grid(axis="y", color=GRID)
@@ -86,7 +89,7 @@ def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: st
 
 
 def _days(axes: Any, days: Sequence[str]) -> None:
-    step = max(len(days) // 8, 1)
+    step = max(-(-len(days) // 7), 1)  # so many dates have room side by side
     shown = [place for place in range(len(days)) if (len(days) - 1 - place) % step == 0]
     axes.set_xticks(shown, [days[place] for place in shown], fontsize=8, color=INK)
     axes.set_xlim(-0.6, len(days) - 0.4)
