@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 ENDLESS = -1
 
 
-@hookimpl  # type: ignore[untyped-decorator]
+@hookimpl
 def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
     """Fail the run, with a note, if one of its tasks asks for more slots than its pool has in all."""
     from airflow.models.pool import Pool
@@ -29,7 +29,7 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
     dag, session = dag_run.dag, object_session(dag_run)
     if dag is None or session is None or "nightshift" not in dag.tags:
         return
-    slots = {pool.pool: int(pool.slots) for pool in session.scalars(select(Pool))}
+    slots = {str(pool.pool): int(pool.slots) for pool in session.scalars(select(Pool))}
     if reasons := misfits(dag.tasks, slots):
         dag_run.note = "\n".join(reasons)
         dag_run.set_state(DagRunState.FAILED)
