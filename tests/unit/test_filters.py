@@ -130,7 +130,7 @@ def _repeated(words: list[str], n: int) -> int:
 
 
 def test_an_unknown_filter_or_threshold_is_named(make_corpus: Any) -> None:
-    with pytest.raises(ValueError, match=re.escape("unknown filter 'gofer'; known: c4, gopher_quality")):
+    with pytest.raises(ValueError, match=re.escape("unknown filter 'gofer'; known: bad_words, c4")):
         make_corpus(clean={"filters": ["gofer"]})
     with pytest.raises(ValueError, match="min_word"):
         make_corpus(clean={"filters": [{"length": {"min_word": 3}}]})
