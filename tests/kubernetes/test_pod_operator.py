@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,12 +139,11 @@ def running(cluster: client.CoreV1Api, namespace: str) -> k8s.V1Pod:
 
 
 def test_the_manifest_url_of_the_pod_is_all_that_travels_on(
-    task: Callable[..., Task], caplog: pytest.LogCaptureFixture
+    task: Callable[..., Task], capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = f"print('level=info event=cleaning', file=sys.stderr); end(manifest={MANIFEST!r}, counts={{'rows': 3}})"
-    with caplog.at_level(logging.INFO):
-        assert task(script).run() == MANIFEST
-    assert any("event=cleaning" in line for line in caplog.messages)
+    assert task(script).run() == MANIFEST
+    assert "event=cleaning" in capsys.readouterr().out
 
 
 def test_fanning_out_gives_one_entry_for_each_shard(task: Callable[..., Task]) -> None:
@@ -190,13 +188,13 @@ def test_the_exit_code_becomes_the_exception(task: Callable[..., Task], code: in
 
 
 def test_a_failed_gate_names_each_expectation_in_the_task_log(
-    task: Callable[..., Task], caplog: pytest.LogCaptureFixture
+    task: Callable[..., Task], capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = "end(3, error=dict(type='GateFailed', message='one of nine failed\\nrows: expected 10, saw 3'))"
     with pytest.raises(GateFailed):
         task(script, kind=ScriptedGate, expectation_suite_name="clean", shard=None).run()
-    errors = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert "gate clean: rows: expected 10, saw 3" in errors
+    errors = [line for line in capsys.readouterr().out.splitlines() if "[error" in line]
+    assert any("gate clean: rows: expected 10, saw 3" in line for line in errors)
 
 
 def test_a_crash_without_a_result_is_told_in_its_last_words(task: Callable[..., Task]) -> None:
