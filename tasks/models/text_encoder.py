@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.errors import BadInput
 from tasks.models import _vocabulary
@@ -51,6 +51,13 @@ class TextEncoderParams(FitParams):
     windows: tuple[int, ...] = Field((3,), min_length=1, description="terms that each convolution sees at a time")
     dropout: float = Field(0.3, ge=0, lt=1, description="share of the features left out of each step")
 
+    @field_validator("windows")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value) or min(value) < 1:
+            raise ValueError(f"windows {list(value)}: each must be 1 or more, and none twice")
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class TextEncoderModel:
@@ -82,7 +89,7 @@ class TextEncoder:
 
     def __init__(self, params: TextEncoderParams, seed: int) -> None:
         self.params = params
-        self._seed = seed
+        self._seed = seed % 2**32  # what Keras takes
         self._words = Words(params.parts)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from tasks.errors import BadInput, Corrupt
@@ -174,6 +175,12 @@ def test_a_warm_start_takes_over_what_terms_and_labels_both_have(name: str) -> N
     assert made.labels(model) == ["a", "b", "c", "d"]
     guesses, truths = said[:60, :3].argmax(axis=1), table["label"].to_pylist()
     assert np.mean([made.labels(model)[i] == true for i, true in zip(guesses, truths, strict=True)]) > 0.9
+
+
+@pytest.mark.parametrize("windows", [(3, 3), (0, 2)])
+def test_windows_that_make_no_network_are_refused(windows: tuple[int, ...]) -> None:
+    with pytest.raises(ValidationError, match="none twice"):
+        TextEncoderParams(windows=windows)
 
 
 def test_a_champion_of_another_shape_is_no_start() -> None:
