@@ -55,8 +55,8 @@ class Scorer:
 
     def score(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The predictions of some rows, in order."""
-        columns = {name: rows[name].to_pylist() for name in self._recipe.columns}
-        chances = self._recipe.predict(self._model, rows["text"].to_pylist(), columns)
+        beside = {name: rows[name].to_pylist() for name in self._recipe.columns}
+        chances = self._recipe.predict(self._model, rows["text"].to_pylist(), beside)
         best = chances.argmax(axis=1)
         predicted = [self._labels[i] for i in best]
         self.said.update(predicted)

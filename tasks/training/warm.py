@@ -33,20 +33,25 @@ def warm_start(
     registry = Registry(context.catalog, training.corpus.corpus)
     champion = registry.champion()
     if champion is None or champion.run == training.run:
-        return _cold(context, "there is no champion yet" if champion is None else "the champion is this very run's")
+        _say_cold(context, "there is no champion yet" if champion is None else "the champion is this very run's")
+        return None
     manifest = registry.model(champion)
     name = training.corpus.train.recipe.name
     if manifest.details["recipe"] != name:
-        return _cold(context, f"champion {champion.version} is a {manifest.details['recipe']}, not a {name}")
+        _say_cold(context, f"champion {champion.version} is a {manifest.details['recipe']}, not a {name}")
+        return None
     if "vote" in manifest.details:
-        return _cold(context, f"champion {champion.version} is a vote of several models")
+        _say_cold(context, f"champion {champion.version} is a vote of several models")
+        return None
     mine, theirs = _shaping(recipe.params.model_dump(mode="json")), _shaping(manifest.details["params"])
     if differs := sorted(key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)):
-        return _cold(context, f"champion {champion.version} was trained with another {', '.join(differs)}")
+        _say_cold(context, f"champion {champion.version} was trained with another {', '.join(differs)}")
+        return None
     try:
         weights = recipe.warm(start, features, load_model(context, manifest)[1])
     except BadInput as error:
-        return _cold(context, f"champion {champion.version} does not fit: {error}")
+        _say_cold(context, f"champion {champion.version} does not fit: {error}")
+        return None
     context.log.info("warm start", champion=champion.version, run=champion.run)
     return weights
 
@@ -56,5 +61,5 @@ def _shaping(params: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in params.items() if key not in FitParams.model_fields}
 
 
-def _cold(context: Context, why: str) -> None:
+def _say_cold(context: Context, why: str) -> None:
     context.log.warning("no warm start: training begins at random", why=why)
