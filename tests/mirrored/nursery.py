@@ -7,6 +7,7 @@ TensorFlow runs before the fork. How a worker really starts is tested with ``nig
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -88,6 +89,7 @@ def _serve(address: str) -> None:
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     for library in ("keras", "pydantic", "safetensors.numpy", "structlog", "tensorflow"):
         importlib.import_module(library)
+    gc.freeze()  # else a fork's first collections write to, and so copy, all that TensorFlow is made of
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the keepers
     with socket.socket(socket.AF_UNIX) as door:
         door.bind(address)
