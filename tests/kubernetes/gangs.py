@@ -99,10 +99,14 @@ class Task:
 
     async def _watch(self, trigger: GangTrigger, during: Callable[[GangTrigger], Awaitable[None]] | None) -> Any:
         beside = asyncio.create_task(during(trigger)) if during else None  # type: ignore[arg-type]
-        event = await asyncio.wait_for(first(trigger.run()), 240)
+        watching = asyncio.create_task(asyncio.wait_for(first(trigger.run()), 480))
         if beside:
-            await beside
-        return event
+            try:
+                await beside  # what goes wrong there is said at once, not when the gang ends
+            except BaseException:
+                watching.cancel()
+                raise
+        return await watching
 
 
 def again(trigger: Any) -> GangTrigger:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ def gang(namespace: str, tmp_path: Path) -> Gang:
         def operator() -> ScriptedGang:
             made = ScriptedGang(
                 task_id="train",
+                step="train",
                 corpus=str(path),
                 options={"snapshot": SNAPSHOT},
                 workers=workers,
@@ -67,33 +68,43 @@ async def sleeping(condition: Callable[[], bool]) -> None:
     await asyncio.to_thread(wait, condition, "the gang is where the test wants it")
 
 
-def test_all_workers_meet_and_the_manifest_of_worker_0_is_the_result(
-    gang: Gang, caplog: pytest.LogCaptureFixture
-) -> None:
-    with caplog.at_level(logging.INFO):
-        assert gang("say(f'hello from {worker}'); meet(); done()").run() == "s3://bucket/models/docs/run/_manifest.json"
-    for worker in (0, 1):
-        said = [line for line in caplog.messages if f"hello from {worker}" in line]
-        assert len(said) == 1
-        assert said[0].startswith(f"[worker {worker}] ")
+class Heard:
+    """What the workers' log lines in the task's log say, in order."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self._capsys = capsys
+        self._text = ""
+
+    def of(self, worker: int) -> list[str]:
+        self._text += self._capsys.readouterr().out
+        return re.findall(rf"\[worker {worker}\] level=info event='([^']*)'", self._text)
+
+
+@pytest.fixture
+def heard(capsys: pytest.CaptureFixture[str]) -> Heard:
+    return Heard(capsys)
+
+
+def test_all_workers_meet_and_the_manifest_of_worker_0_is_the_result(gang: Gang, heard: Heard) -> None:
+    assert gang("say(f'hello from {worker}'); meet(); done()").run() == "s3://bucket/models/docs/run/_manifest.json"
+    assert [heard.of(worker) for worker in (0, 1)] == [["hello from 0"], ["hello from 1"]]
 
 
 def test_logs_are_streamed_while_the_workers_run_each_line_once(
-    gang: Gang, cluster: client.CoreV1Api, namespace: str, caplog: pytest.LogCaptureFixture
+    gang: Gang, cluster: client.CoreV1Api, namespace: str, heard: Heard
 ) -> None:
     script = "import itertools\nfor i in itertools.count():\n    say(f'line {i} of {worker}'); time.sleep(0.05)"
 
     async def kill(trigger: GangTrigger) -> None:
-        await sleeping(lambda: any("line 40 of 1" in line for line in caplog.messages))
+        await sleeping(lambda: len(heard.of(1)) > 40)
         assert until(cluster, namespace, "Running", 2)()
         await trigger.on_kill()
 
-    with caplog.at_level(logging.INFO), pytest.raises(NightshiftError):
+    with pytest.raises(NightshiftError):
         gang(script).run(kill)
     for worker in (0, 1):
-        said = [line for line in caplog.messages if f"of {worker}'" in line]
-        expected = [f"[worker {worker}] level=info event='line {i} of {worker}'" for i in range(len(said))]
-        assert said == expected
+        said = heard.of(worker)
+        assert said == [f"line {i} of {worker}" for i in range(len(said))]
 
 
 def test_the_worker_that_died_first_is_named_and_the_others_are_ended(
