@@ -32,9 +32,9 @@ class Outcome:
             manifest = context.catalog.load(training.model(part), made_by="train")
             assert not context.catalog.damaged(manifest), f"part {part} is damaged"
             checksums += [f"{entry.role} {entry.sha256}" for entry in manifest.files]
-            recipe: Any
+            model: Any
             recipe, model = load_model(context, manifest)
-            weights += recipe.weights(model)
+            weights += model.weights
             scores, _ = score(context, training, "validation", {"part": (recipe, model)})
             metrics = scores["part"].metrics()
         return cls(tuple(checksums), tuple(weights), metrics["accuracy"], metrics["macro_f1"])
