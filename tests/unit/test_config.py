@@ -278,3 +278,22 @@ def test_equal_meaning_has_an_equal_digest(write: Callable[[str], Path]) -> None
     other = load_corpus(write(GOOD + "clean: {shards: 5}\n"), {})
     assert plain.digest() == spelt.digest()
     assert plain.clean.digest() != other.clean.digest()
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ("{recipe: tfidf_forest, label: topic}", "train.label: Input should be 'label', 'language' or 'group'"),
+        ("{recipe: tfidf_forest, slices: [url]}", "train.slices.0: Input should be 'language', 'group' or 'length'"),
+        ("{recipe: tfidf_forest, merge: average}", "tfidf_forest can be merged by union or vote only"),
+        ("{recipe: logistic, merge: union}", "logistic can be merged by average or vote only"),
+        ("{recipe: tfidf_forest, warm_start: true}", "warm_start: tfidf_forest is sharded"),
+    ],
+)
+def test_what_a_recipe_cannot_is_refused_when_the_file_is_read(
+    write: Callable[[str], Path], train: str, expected: str
+) -> None:
+    path = write(GOOD.replace("train:\n  recipe: tfidf_forest", f"train: {train}"))
+    with pytest.raises(BadInput) as error:
+        load_corpus(path, {})
+    assert expected in str(error.value)

@@ -18,6 +18,7 @@ from tasks.reports.history import LATEST, PastRun, past_run, past_runs
 from tasks.reports.page import Report
 from tasks.step import Context
 from tasks.training import Training
+from tasks.training.auc import Ranks
 from tasks.training.scoring import Mistake, Scores
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -26,8 +27,8 @@ Build = Callable[..., Report]
 
 
 def scores(pairs: dict[tuple[str, str], int], mistakes: list[Mistake] | None = None) -> Scores:
-    known = frozenset(guess for _, guess in pairs)
-    return Scores(known, Counter(pairs), {"language": {"en": Counter(pairs)}}, mistakes or [])
+    known = tuple(sorted({guess for _, guess in pairs}))
+    return Scores(known, Ranks(known), Counter(pairs), {"language": {"en": Counter(pairs)}}, mistakes or [])
 
 
 @pytest.fixture
