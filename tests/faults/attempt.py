@@ -38,7 +38,8 @@ class Said:
     @property
     def step(self) -> int | None:
         """The step that a worker had reached, if the line says so."""
-        return self.fields.get("step") if self.event in ("progress", "saved") else None
+        value = self.fields.get("step")  # of a line of the command's own, the name of the command
+        return value if isinstance(value, int) and self.event in ("progress", "saved") else None
 
 
 class Attempt:
