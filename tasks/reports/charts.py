@@ -62,7 +62,7 @@ def lines(
         axes.plot(range(len(days)), plain, color=colour, marker="o", markersize=4, linewidth=1.7, label=name)
     _days(axes, days)
     axes.set_ylabel(label, color=SOFT)
-    if logarithmic:
+    if logarithmic and any(value for values in series.values() for value in values):
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_minor_formatter("{x:,.0f}")

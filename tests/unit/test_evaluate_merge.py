@@ -200,7 +200,7 @@ def test_the_candidate_is_scored_on_validation_and_test(start: Start) -> None:
     assert (metrics["validation"]["rows"], metrics["test"]["rows"]) == (24, 20)
     assert metrics["validation"]["accuracy"] > 0.9
     assert result.counts["macro_f1"] == metrics["validation"]["macro_f1"]
-    assert set(metrics["validation"]["per_class"]["a"]) == {"precision", "recall", "f1", "support"}
+    assert set(metrics["validation"]["per_class"]["a"]) == {"precision", "recall", "f1", "support", "auc"}
     slices = metrics["validation"]["slices"]
     assert slices["language"]["de"]["rows"] + slices["language"]["en"]["rows"] == 24
     assert slices["length"] == {"under 500": {k: metrics["validation"][k] for k in ("rows", "accuracy", "macro_f1")}}

@@ -97,6 +97,7 @@ def test_what_a_child_started_ends_with_the_twin_though_its_supervisor_was_kille
 
 def test_a_supervisor_that_ends_without_a_word_is_quoted_by_its_exit_code(make_gang: MakeGang) -> None:
     gang = make_gang()
-    gang.command = lambda worker: [sys.executable, "-S", "-c", "print('{'); raise SystemExit(4)"]  # type: ignore[method-assign]
+    says = {0: "print('{'); raise SystemExit(4)", 1: "import time; time.sleep(600)"}
+    gang.command = lambda worker: [sys.executable, "-S", "-c", says[worker]]  # type: ignore[method-assign]
     ended = end(gang.start_twin())
     assert ended.error == "NightshiftError: worker 0 ended with exit code 4; see its log"

@@ -350,5 +350,5 @@ def test_the_drill_judges_by_the_label_that_was_learned(
 ) -> None:
     crowned(context)
     back_up(context, vault)
-    renamed = replace(context, corpus=make_corpus(train={**TRAIN, "label": "topic", "slices": ["group"]}))
+    renamed = replace(context, corpus=make_corpus(train={**TRAIN, "label": "language", "slices": ["group"]}))
     assert rehearse(renamed, vault, version=None, at=LATER).counts["test_accuracy"] == 1.0
