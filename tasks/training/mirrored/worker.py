@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tasks import log
-from tasks.command import corpus_path, make_context
-from tasks.config import load_corpus
+from tasks.command import given_corpus, make_context
 from tasks.gang.line import ChildEnd, serve
 from tasks.training.mirrored.job import Job
 from tasks.training.mirrored.patience import busy, patiently
@@ -125,7 +124,7 @@ def main(corpus: str, snapshot: str, store: str | None) -> None:
     log.configure(as_json=os.environ.get("NIGHTSHIFT_LOG") == "json")
 
     def work(end: ChildEnd) -> Mapping[str, Any] | None:
-        context = make_context(load_corpus(corpus_path(corpus), os.environ), store, step="train", snapshot=snapshot)
+        context = make_context(given_corpus(corpus), store, step="train", snapshot=snapshot)
         return train(end, context, snapshot)
 
     serve(work)
