@@ -209,7 +209,7 @@ def test_everything_at_once_then_evaluated_averaged_and_judged(case: Build) -> N
 
 
 @pytest.mark.parametrize(
-    ("params", "workers", "said"),
+    ("params", "count", "said"),
     [
         ({"layer": "batch_norm"}, 1, "'normal' .* BatchNormalization"),
         ({"layer": "drifting"}, 2, "after step 10 the networks of workers .1. differ"),
@@ -218,9 +218,9 @@ def test_everything_at_once_then_evaluated_averaged_and_judged(case: Build) -> N
         ({"early_stopping": {"metric": "beauty"}}, 1, "'beauty' is not measured; .* loss, accuracy"),
     ],
 )
-def test_what_cannot_be_trained_is_bad_input(case: Build, params: dict[str, object], workers: int, said: str) -> None:
+def test_what_cannot_be_trained_is_bad_input(case: Build, params: dict[str, object], count: int, said: str) -> None:
     given = case(**params)
-    with given.gang(workers) as gang:
+    with given.gang(count) as gang:
         error = gang.fails()
         assert error["type"] == "BadInput"
         assert re.search(said, error["message"])
