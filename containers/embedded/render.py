@@ -105,7 +105,7 @@ def render_apart(label: str, folder: Path, deep: bool = False) -> None:
             raise NightshiftError(f"{label}: its documentation cannot be rendered: {said[-1000:]}")
         bad.append(last)
     if not any((folder / label).glob("*.html")):
-        raise NightshiftError(f"{label}: none of its modules has a documentation page of {SMALLEST} bytes: {said}")
+        raise NightshiftError(f"{label}: none of its modules has a documentation page of {SMALLEST} bytes: {said[-1000:]}")
 
 
 def finish(folder: Path, labels: Iterable[str]) -> int:
@@ -238,7 +238,8 @@ def _page(name: str) -> str | None:
             module = importlib.import_module(name)
             html = _Html()
             page = html.page(pydoc.describe(module), html.document(module, name))
-    except (Exception, SystemExit):  # noqa: BLE001  # a module that cannot be imported here has no page
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a module that cannot be imported here has no page
+        print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
         return None
     # Default values of parameters are shown as they are: a page that tells where it was made is not kept.
     if any(place in page for place in (os.environ["HOME"], str(ROOT), sys.prefix)):
