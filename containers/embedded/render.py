@@ -105,7 +105,8 @@ def render_apart(label: str, folder: Path, deep: bool = False) -> None:
             raise NightshiftError(f"{label}: its documentation cannot be rendered: {said[-1000:]}")
         bad.append(last)
     if not any((folder / label).glob("*.html")):
-        raise NightshiftError(f"{label}: none of its modules has a documentation page of {SMALLEST} bytes: {said[-1000:]}")
+        why = said[-1000:]
+        raise NightshiftError(f"{label}: none of its modules has a documentation page of {SMALLEST} bytes: {why}")
 
 
 def finish(folder: Path, labels: Iterable[str]) -> int:
