@@ -92,7 +92,7 @@ $(UV):
 
 .venv/ready: requirements.txt pyproject.toml | $(UV)
 	@test -x .venv/bin/python || $(UV) venv --quiet --python $(BOOTSTRAP)/bin/python .venv
-	@echo "installing into .venv (about 2.5 GB)"
+	@echo "installing into .venv (about 3.1 GB)"
 	@$(UV_RUN) pip sync --quiet --compile-bytecode --python .venv/bin/python --require-hashes requirements.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --offline --no-deps --no-build-isolation --editable .
 	@touch $@
