@@ -68,34 +68,3 @@ def test_a_gang_larger_than_its_pool_fails_at_once_and_its_run_says_why(
     assert "train: a gang of 500 workers takes as many slots" in airflow_stack.rest.run(dag, run)["note"]
     states = {str(task["state"]) for task in airflow_stack.rest.tasks(dag, run)}
     assert not states & {"running", "queued", "success"}, "nothing was run for it"
-
-
-def test_two_trainings_that_want_more_slots_than_there_are_both_end(
-    airflow_stack: Stack, gang_corpus: Callable[..., str]
-) -> None:
-    rest = airflow_stack.rest
-    rest.call("PATCH", "pools/training?update_mask=slots", {"slots": 3})
-    runs = {}
-    for name in ("first", "second"):
-        dag = gang_corpus(name, workers=2)
-        assert ended(airflow_stack, f"ingest_{name}", rest.trigger(f"ingest_{name}", partition=DAY)) == "success"
-        runs[dag] = rest.trigger(dag)
-
-    def trains() -> dict[str, str]:
-        return {
-            dag: str(task["state"])
-            for dag, run in runs.items()
-            for task in rest.tasks(dag, run)
-            if task["task_id"] == "train"
-        }
-
-    side_by_side = []
-
-    def both_done() -> bool:
-        states = list(trains().values())
-        side_by_side.append(states.count("running"))
-        assert "failed" not in states
-        return states == ["success", "success"]
-
-    wait(both_done, "both gangs trained")
-    assert max(side_by_side) == 1, "two gangs of two in three slots"
