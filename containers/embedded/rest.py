@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,7 +16,9 @@ from tasks.errors import NightshiftError
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
 PATIENCE = 60.0
-"""Seconds."""
+"""Seconds for which a busy server is asked again."""
+PAUSE = 1.0
+"""Seconds between two calls of the kind."""
 
 
 class NotThere(NightshiftError):
@@ -22,6 +27,10 @@ class NotThere(NightshiftError):
 
 class Busy(NightshiftError):
     """Airflow did not answer, or failed at it: it may do better in a moment."""
+
+
+class Conflict(NightshiftError):
+    """Airflow has one of that name already."""
 
 
 class Rest:
@@ -40,24 +49,26 @@ class Rest:
             return False
         return all((health.get(part) or {}).get("status") == "healthy" for part in PARTS)
 
-    def call(self, method: str, path: str, body: object | None = None) -> Any:
+    def call(self, method: str, path: str, body: object | None = None, *, repeat: bool | None = None) -> Any:
         """One call under ``/api/v2``; returns the JSON that came back.
 
-        A question is asked again for ``PATIENCE`` seconds while the server is too busy to answer: on SQLite it
-        is, now and then. Nothing else is sent twice.
+        While the server is too busy to answer, as it is now and then on SQLite, the call is repeated for ``PATIENCE``
+        seconds. A POST is not, by default: it may have done its work before its answer was lost.
 
         Raises:
             NotThere: Airflow knows nothing of the kind.
+            Conflict: it has one of that name already.
             NightshiftError: Airflow does not answer, or answers with an error; its text is in the message.
         """
-        end = time.monotonic() + (PATIENCE if method == "GET" else 0)
+        repeat = method != "POST" if repeat is None else repeat
+        end = time.monotonic() + (PATIENCE if repeat else 0)
         while True:
             try:
                 return self._once(method, path, body)
             except Busy:
                 if time.monotonic() > end:
                     raise
-                time.sleep(1)
+                time.sleep(PAUSE)
 
     def _once(self, method: str, path: str, body: object | None) -> Any:
         try:
@@ -67,7 +78,9 @@ class Rest:
         except urllib3.exceptions.HTTPError as error:
             raise Busy(f"Airflow at {self.url} does not answer: {error}") from error
         if response.status >= 400:
-            kind = {404: NotThere}.get(response.status, Busy if response.status >= 500 else NightshiftError)
+            kind = {404: NotThere, 409: Conflict}.get(
+                response.status, Busy if response.status >= 500 else NightshiftError
+            )
             raise kind(f"{method} {path}: {response.status} {response.data.decode()[:1000]}")
         return response.json() if response.data else None
 
@@ -101,10 +114,14 @@ class Rest:
 
     def trigger(self, dag: str, *, partition: str | None = None, conf: Mapping[str, Any] | None = None) -> str:
         """Start a run; returns its id."""
-        body: dict[str, Any] = {"logical_date": None, "conf": dict(conf or {})}
+        # A name of our own makes it safe to ask again: the second time, the run is there.
+        name = f"manual__{datetime.now(UTC).isoformat()}__{secrets.token_hex(4)}"
+        body: dict[str, Any] = {"dag_run_id": name, "logical_date": None, "conf": dict(conf or {})}
         if partition is not None:
             body["partition_key"] = partition
-        return str(self.call("POST", f"dags/{dag}/dagRuns", body)["dag_run_id"])
+        with contextlib.suppress(Conflict):
+            self.call("POST", f"dags/{dag}/dagRuns", body, repeat=True)
+        return name
 
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """Runs of a DAG, newest first."""
