@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 _LEVEL = re.compile(r"\blevel=(\w+)")
 _LEVELS = {"debug": logging.DEBUG, "warning": logging.WARNING, "error": logging.ERROR, "critical": logging.ERROR}
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT")
 _OVERLAP = 2
 
 
@@ -46,8 +47,8 @@ class Tail:
             rows = rows[:-1]
         for row in rows:
             stamp, _, line = row.partition(" ")
-            if not stamp or stamp < self._last:
-                continue
+            if not _STAMP.match(stamp) or stamp < self._last:
+                continue  # without a stamp it is the kubelet speaking, of a log that is gone
             if stamp == self._last:
                 again += 1
                 if again <= self._equal:

@@ -235,6 +235,13 @@ def test_half_a_line_waits_for_its_end() -> None:
     assert tail.over
 
 
+def test_what_the_kubelet_says_of_a_log_that_is_gone_is_no_line_of_the_workers() -> None:
+    tail = Tail(0)
+    tail.since()
+    gone = b"unable to retrieve container logs for containerd://17bb3443"
+    assert list(tail.lines(gone, whole=True)) == []
+
+
 def test_a_line_keeps_its_level() -> None:
     tail = Tail(0)
     tail.since()
