@@ -53,7 +53,8 @@ def gang(namespace: str, tmp_path: Path) -> Gang:
 def _nothing_left(cluster: client.CoreV1Api, namespace: str, request: pytest.FixtureRequest) -> Any:
     """However a test ended its gang: no pod and no Service stays."""
     yield
-    wait(lambda: not pods(cluster, namespace), f"no pod is left after {request.node.name}", 60)
+    # The kubelet of an older Kubernetes needs a minute to let a pod go whose container never came to run.
+    wait(lambda: not pods(cluster, namespace), f"no pod is left after {request.node.name}", 180)
     assert not cluster.list_namespaced_service(namespace, label_selector=GANG).items
 
 
@@ -180,7 +181,8 @@ def test_whoever_restarts_the_pods_are_taken_up_again(gang: Gang, cluster: clien
     before = {pod.metadata.uid for pod in pods(cluster, namespace).values()}
     second = task.start()
     assert {pod.metadata.uid for pod in pods(cluster, namespace).values()} == before
-    with pytest.raises(PeerLost):
+    # Their last word, if it is heard at all, is that they were told to leave.
+    with pytest.raises((PeerLost, Preempted)):
         task.finish(second, lambda trigger: trigger.on_kill())
 
 
