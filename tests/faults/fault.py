@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.ground import QUICK, Size
+from tests.faults.ground import LONG, QUICK, Size
 from tests.faults.processes import Role
 
 Moment = Literal["start-up", "mid-epoch", "in checkpoint", "in export"]
@@ -89,7 +89,13 @@ FAULTS: tuple[Fault, ...] = (
     # Nobody is left to give an exit code: what launched the gang sees the signal.
     Fault("kill -9 of what started the workers", "mid-epoch", Strike(_KILL, 0, "twin"), exits=(-9,)),
     *(
-        Fault(f"SIGSTOP of worker {worker}'s {_NAMES[role]}", "mid-epoch", Strike(_STOP, worker, role))
+        Fault(
+            f"SIGSTOP of worker {worker}'s {_NAMES[role]}",
+            "mid-epoch",
+            Strike(_STOP, worker, role),
+            # The training goes on under a supervisor that sleeps: it must not be done before that is noticed.
+            size=QUICK if role == "child" else LONG,
+        )
         for worker, role in _EACH
     ),
     *(

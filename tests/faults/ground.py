@@ -66,6 +66,7 @@ class Size:
 
 
 QUICK = Size()
+LONG = Size(epochs=150)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,6 @@ def carry_out(fault: Fault, place: Place, whole: Outcome) -> Row:
         at_step = _reached(attempt, struck)
         _end(attempt, row, struck)
     if fault.exits or row.exits != [0]:
-        row.detected = row.detected or None
         row.said = attempt.error or f"killed by signal {-row.exits[0]}"
         _expect(row, row.exits[0] in fault.exits, f"the struck generation ended with {row.exits[0]}: {row.said}")
         _expect(row, (row.detected or 0) <= ALL_ENDED, f"it took {row.detected} s until all had ended")
