@@ -118,7 +118,8 @@ def _tried(fault: Fault, made: Ground, whole: Outcome) -> Row:
 
 def _told(row: Row) -> str:
     end = "as it must" if row.passed else "WRONG: " + "; ".join(row.wrong)
-    times = "went on" if row.detected is None else f"ended after {row.detected} s, trained again after {row.recovered} s"
+    ended = f"ended after {row.detected} s, trained again after {row.recovered} s"
+    times = "went on" if row.detected is None else ended
     return (
         f"{row.name}, {row.moment}: {times}, resumed from {row.resumed_from} (lost about {row.lost_steps}), "
         f"{row.orphans} left over, weights {'same' if row.same else row.distance}; {row.seconds} s: {end}"
