@@ -14,6 +14,7 @@ from tasks.gang.supervisor import supervise
 from tasks.gang.timing import Timing
 from tasks.gang.twin import run_twin
 from tasks.step import Context, Shard, StepResult
+from tasks.training.mirrored.devices import processors
 from tasks.training.mirrored.job import Job
 from tasks.training.runs import Training, recipe_code
 
@@ -56,7 +57,10 @@ def start_worker(
 
 
 def start_all(context: Context, training: Training, corpus: str, generation: str | None) -> StepResult:
-    """Run all ``resources.workers`` as processes of this machine. See ``run_twin``."""
+    """Run all ``resources.workers`` as processes of this machine, on a share of its processors each. See ``run_twin``.
+
+    ``NIGHTSHIFT_CPUS``, where it is set, is each worker's already.
+    """
     workers = context.corpus.resources.workers
     if done := _prepare(context, training, workers):
         return done
@@ -70,7 +74,9 @@ def start_all(context: Context, training: Training, corpus: str, generation: str
         ]
         for index in range(workers)
     ]
-    return _result(run_twin(commands, _environment(context), context.log))
+    environment = _environment(context)
+    environment.setdefault("NIGHTSHIFT_CPUS", str(max(1, processors(environment) // workers)))
+    return _result(run_twin(commands, environment, context.log))
 
 
 def child_command() -> list[str]:

@@ -17,6 +17,7 @@ from tasks.gang.child import Child
 from tasks.gang.hub import End
 from tasks.gang.identity import Identity
 from tasks.gang.peers import Peer
+from tasks.gang.scratch import scratch
 from tasks.gang.timing import Timing
 from tasks.gang.uplink import HubHere, HubThere, Uplink
 
@@ -39,7 +40,7 @@ def supervise(
     """Be worker ``worker`` of a gang: run ``command`` as its child beside the other workers' to the common end.
 
     Returns worker 0's payload, in every worker. Must be called from the main thread of a process without other
-    children: whatever descends from this process is dead when it returns.
+    children: whatever descends from this process is dead when it returns, and its temporary files are gone.
 
     Raises:
         PeerLost: a worker died, hung, or never came; the message names it.
@@ -48,7 +49,7 @@ def supervise(
         NightshiftError: a worker's child failed otherwise, or a port is taken.
     """
     addresses.require_free(peers[worker], timing.port)
-    with selectors.DefaultSelector() as selector:
+    with selectors.DefaultSelector() as selector, scratch(environment) as environment:
         news: deque[Mapping[str, Any]] = deque()
         uplink: Uplink
         if worker == 0:

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from tasks.errors import NightshiftError
 from tasks.gang import signals, tree
 from tasks.gang.cause import Cause, lost
+from tasks.gang.scratch import scratch
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -105,7 +106,8 @@ def run_twin(
     """
     tree.adopt_orphans()
     workers: list[_Worker] = []
-    with selectors.DefaultSelector() as selector:
+    # A killed supervisor's folder lies in this one.
+    with selectors.DefaultSelector() as selector, scratch(environment) as environment:
         told: list[float] = []
 
         def signalled(numbers: set[int]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,9 @@ def all_workers(step: int, line: ChildEnd, stop_from: list[int]) -> bool:
 def work(line: ChildEnd) -> dict[str, Any] | None:
     """The life of a child."""
     print(f"child {WORKER} is here", file=sys.stderr)
+    print(f"processors: {os.environ.get('NIGHTSHIFT_CPUS')}", file=sys.stderr)
     print("a library prints")
+    Path(tempfile.mkdtemp(), "shard").write_text("some examples")
     fault("start", line)
     line.report("ready")
     if WORKER == 0:

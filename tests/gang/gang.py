@@ -112,9 +112,20 @@ class Gang:
 
     def _run(self, worker: int, command: list[str]) -> subprocess.Popen[str]:
         script = json.dumps({"folder": str(self.folder), **self.script})
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "NIGHTSHIFT_SCRIPT": script}
+        self.scratch.mkdir(exist_ok=True)
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "NIGHTSHIFT_SCRIPT": script,
+            "TMPDIR": str(self.scratch),
+        }
         with (self.folder / f"log-{worker}").open("w") as log:
             return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
+
+    @property
+    def scratch(self) -> Path:
+        """Where temporary files of the gang go."""
+        return self.folder / "tmp"
 
     def log(self, worker: int) -> str:
         return (self.folder / f"log-{TWIN if TWIN in self.running else worker}").read_text()

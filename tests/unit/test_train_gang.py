@@ -161,6 +161,23 @@ def test_without_worker_all_of_them_run_here_and_worker_0s_result_is_the_command
         assert f"worker={worker}/3" in ended.stderr
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_of_one_machine_share_its_processors(
+    case: Callable[..., Case], workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NIGHTSHIFT_CPUS", raising=False)
+    here = len(os.sched_getaffinity(0))
+    ended = case(workers=workers).run({})
+    assert ended.stderr.count(f"processors: {max(1, here // workers)}\n") == workers, ended.stderr
+
+
+def test_the_processors_that_each_worker_is_given_stay_its_own(
+    case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIGHTSHIFT_CPUS", "7")
+    assert case().run({}).stderr.count("processors: 7\n") == 2
+
+
 def test_the_error_of_one_worker_is_the_commands(case: Callable[..., Case]) -> None:
     ended = case().run({"1.step8": "exit"})
     assert ended.returncode == PeerLost.exit_code, ended.stderr

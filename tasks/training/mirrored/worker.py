@@ -44,8 +44,9 @@ def train(end: ChildEnd, context: Context, snapshot: str) -> Mapping[str, Any] |
     devices.prepare(resources.gpus, devices.processors(os.environ))
     timeout = (resources.watchdogs.startup + resources.watchdogs.step).total_seconds()
     strategy = devices.strategy(workers, timeout)
-    # A thread may still be fetching into it when this worker is told to leave: that must not hide why it ends.
-    with tempfile.TemporaryDirectory(prefix="nightshift-training-", ignore_cleanup_errors=True) as scratch:
+    # A thread may still be fetching into it when this worker is told to leave: that must not hide why it ends. What is
+    # left of it, as of a worker that is killed, its supervisor deletes.
+    with tempfile.TemporaryDirectory(prefix="nightshift-examples-", ignore_cleanup_errors=True) as scratch:
         return _trained(end, job, strategy, worker, workers, Path(scratch))
 
 
