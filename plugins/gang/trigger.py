@@ -18,9 +18,9 @@ from kubernetes_asyncio.client import ApiException
 from urllib3.exceptions import HTTPError
 
 from plugins.gang.cluster import members_of
-from plugins.gang.ends import Member
-from plugins.gang.layout import CONTAINER, Layout
+from plugins.gang.layout import Layout
 from plugins.gang.logs import Tail
+from plugins.runtime.pod_state import CONTAINER, Member
 
 FAULTS = (ApiException, HTTPError, aiohttp.ClientError, TimeoutError, OSError)
 """Of a cluster that does not answer, or not now."""
@@ -30,8 +30,8 @@ TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 class GangTrigger(BaseTrigger):
     """Waits until a gang ended, streaming the logs of its workers.
 
-    Fires once, with ``status``: ``ended`` (all of them, or one badly and the others had ``settle`` seconds to say
-    what they know), ``late`` (one did not start in time) or ``timeout``. The operator reads from the pods
+    Fires once, with ``status``: ``ended`` (all of them; or one badly, or worker 0 with the result, and the others had
+    ``settle`` seconds), ``late`` (one did not start in time) or ``timeout``. The operator reads from the pods
     themselves what happened. An API server that is away is waited for until ``deadline``.
 
     :param namespace: where the gang is.
@@ -41,7 +41,7 @@ class GangTrigger(BaseTrigger):
     :param started: seconds since the epoch: from then on ``start_timeout`` counts.
     :param start_timeout: seconds after which every worker must run.
     :param deadline: seconds since the epoch at which the task must have ended.
-    :param settle: seconds between the first worker that fails and the end of the gang.
+    :param settle: seconds between the first worker that fails, or the result, and the end of the gang.
     :param poll: seconds between two looks at the pods.
     :param logging_interval: seconds between two looks at their logs.
     """
@@ -93,7 +93,7 @@ class GangTrigger(BaseTrigger):
         """Yield one event."""
         self.log.info("watching the %s workers of %s in namespace %s", self.workers, self.name, self.namespace)
         tails = [Tail(worker) for worker in range(self.workers)]
-        looked_at_logs, first_failure, status = 0.0, None, None
+        looked_at_logs, first_end, status = 0.0, None, None
         seen: dict[int, str] = {}
         while status is None:
             now = time.time()
@@ -103,9 +103,9 @@ class GangTrigger(BaseTrigger):
                 self.log.warning("cannot see the gang, and will look again: %s", _brief(error))
                 found = []
             self._tell(found, seen)
-            if any(member.failed for member in found):
-                first_failure = first_failure or now
-            status = self._status(found, now, first_failure)
+            if any(member.failed or (member.worker == 0 and member.ended_well) for member in found):
+                first_end = first_end or now
+            status = self._status(found, now, first_end)
             if status or now - looked_at_logs >= self.logging_interval:
                 looked_at_logs = now
                 await self._stream(found, tails, last=status is not None)
@@ -113,10 +113,10 @@ class GangTrigger(BaseTrigger):
                 await asyncio.sleep(self.poll)
         yield TriggerEvent({"status": status})  # type: ignore[no-untyped-call]
 
-    def _status(self, found: Sequence[Member], now: float, first_failure: float | None) -> str | None:
+    def _status(self, found: Sequence[Member], now: float, first_end: float | None) -> str | None:
         if found and (all(member.failed or member.ended_well for member in found)):
             return "ended"
-        if first_failure is not None and (now - first_failure >= self.settle or _none_will_speak(found)):
+        if first_end is not None and (now - first_end >= self.settle or _none_will_speak(found)):
             return "ended"
         if self.deadline is not None and now >= self.deadline:
             return "timeout"

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
 PATIENCE = 10.0
-"""After the first death the others have so long to end by themselves, then so long after a SIGTERM."""
+"""After the first death, and after the result, the others have so long to end by themselves, then so long after a
+SIGTERM."""
 _CHUNK = 1 << 16
 
 
@@ -132,22 +133,25 @@ def run_twin(
                     for output in worker.outputs:
                         while output.read():
                             pass
-    if first:
+    if first and workers[0].process.returncode:
         log.error("gang ended", first=first.index, exit_code=first.process.returncode)
         raise first.cause().error()
+    if left := [worker.index for worker in workers if worker.process.returncode]:
+        log.warning("the result is committed; workers did not end well after that", workers=left)
     payload = json.loads(workers[0].result)
     assert isinstance(payload, dict)
     return payload
 
 
 def _wait(workers: Sequence[_Worker], selector: selectors.BaseSelector, patience: float) -> _Worker | None:
-    """Until all have ended; returns the first of them that ended in failure. One failure is the end of all."""
+    """Until all have ended; returns the first of them that ended in failure. One failure is the end of all, and so is
+    worker 0's good end: it leaves last, with what all have made."""
     first: _Worker | None = None
     since = 0.0
     steps = [signal.SIGTERM, signal.SIGKILL]
     while _running(workers):
-        if first is None:
-            first = _failed(workers)
+        first = first or _failed(workers)
+        if first is None and workers[0].process.returncode is None:
             since = time.monotonic()
         elif steps and time.monotonic() - since > patience:
             since = time.monotonic()

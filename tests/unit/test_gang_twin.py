@@ -81,6 +81,19 @@ def test_a_supervisor_that_cannot_end_is_killed(make_gang: MakeGang) -> None:
     assert not alive(supervisor)
 
 
+def test_a_supervisor_that_sleeps_past_the_result_does_not_keep_it(make_gang: MakeGang) -> None:
+    gang = make_gang({"0.step9": "hold"}).start_twin(patience=0.3)
+    gang.child(0, "step9")
+    supervisor = supervisor_of(gang.child(1, "step9"))
+    os.kill(supervisor, signal.SIGSTOP)
+    gang.release()
+    ended = end(gang)
+    assert ended.code == 0, ended.log
+    assert ended.result["manifest"] == "file:///m"
+    assert "did not end well after that" in ended.log
+    assert not alive(supervisor)
+
+
 def test_kill_9_of_the_twin_leaves_nobody(make_gang: MakeGang) -> None:
     gang = make_gang({"1.step9": "hang"}).start_twin()
     supervisor = supervisor_of(gang.child(1, "step9"))
