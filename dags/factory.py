@@ -18,6 +18,7 @@ from plugins.operators.gate import Gate, GateOperator
 from plugins.operators.snapshot import Snapshot, SnapshotOperator
 from plugins.operators.step import Step, StepOperator
 from plugins.retry import retry_arguments
+from plugins.runtime.connection import connection_of
 from tasks.cli import COMMANDS
 from tasks.config import Corpus, load_corpora, load_corpus
 from tasks.config.corpus import Schedule
@@ -65,13 +66,7 @@ class Chain:
         settings = self.corpus.kubernetes
         if self.corpus.runtime != "kubernetes" or settings is None or not self.mirrored:
             return None
-        return {
-            "namespace": settings.namespace,
-            "conn_id": settings.connection,
-            "in_cluster": settings.in_cluster,
-            "config_file": settings.config_file,
-            "cluster_context": settings.context,
-        }
+        return {"namespace": settings.namespace, **connection_of(settings)}
 
     @property
     def shards(self) -> list[str]:

@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.errors import (
-    BadInput,
-    Corrupt,
-    GateFailed,
-    NightshiftError,
-    NotFound,
-    PeerLost,
-    Preempted,
-    Quarantined,
-    StoreError,
-)
+from tasks.errors import BadInput, GateFailed, NightshiftError, PeerLost, Preempted, error_named
 
 
 class StepKilled(NightshiftError):
@@ -24,9 +14,6 @@ class StepKilled(NightshiftError):
 
 _FAMILIES: tuple[type[NightshiftError], ...] = (NightshiftError, BadInput, GateFailed, PeerLost, Preempted)
 _BY_CODE = {error.exit_code: error for error in _FAMILIES}
-_BY_NAME: dict[str, type[NightshiftError]] = {
-    error.__name__: error for error in (*_FAMILIES, Quarantined, StoreError, NotFound, Corrupt)
-}
 
 
 def error_of(
@@ -43,7 +30,7 @@ def error_of(
         signal = -exit_code if exit_code < 0 else exit_code - 128
         return StepKilled(f"{step} was killed by signal {signal}. {_tail(last_lines)}")
     family = _BY_CODE.get(exit_code, NightshiftError)
-    refined = _BY_NAME.get(str(given.get("type")), family)
+    refined = error_named(str(given.get("type"))) or family
     chosen = refined if refined.exit_code == family.exit_code else family
     message = given.get("message") or f"{step} ended with exit code {exit_code}. {_tail(last_lines)}"
     return chosen(str(message))

@@ -4,6 +4,8 @@ A step that raises one of these ends its process with ``exit_code``; an operator
 into the same exception, so that a retry policy decides alike in every runtime.
 """
 
+from __future__ import annotations
+
 
 class NightshiftError(Exception):
     """Anything that went wrong in a step; worth a retry unless a subclass says otherwise."""
@@ -49,3 +51,9 @@ class Preempted(NightshiftError):
     """A gang was told to leave (SIGTERM: an eviction, a drained node) and did so after a checkpoint."""
 
     exit_code = 77
+
+
+def error_named(name: str) -> type[NightshiftError] | None:
+    """The exception of this module that is called so."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, NightshiftError) else None

@@ -13,8 +13,8 @@ from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
 from urllib3.exceptions import HTTPError
 
-from plugins.gang.ends import Member, member_of
 from plugins.gang.layout import WORKER, Layout, Marks, layout_of, pod_of_worker, service_of
+from plugins.runtime.pod_state import Member, member_of
 from tasks.errors import BadInput, NightshiftError
 
 

@@ -1,105 +1,18 @@
-"""How the workers of a gang are doing, read off their pods; and, when they ended, whose end was the cause."""
+"""How the workers of a gang ended, and whose end was the cause."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
-from plugins.errors import StepKilled, error_of
-from plugins.gang.layout import CONTAINER
+from plugins.errors import StepKilled
+from plugins.runtime.pod_end import error_of_pod
+from plugins.runtime.pod_state import Member
 from tasks.errors import BadInput, GateFailed, NightshiftError, PeerLost, Preempted
 
-_TRANSIENT = ("rate limit", "too many requests", "timeout", "temporarily", "unavailable", "bad gateway", "no such host")
-"""In the message of a pull that may yet succeed: the kubelet tries again."""
-_NO_IMAGE = ("ErrImageNeverPull", "InvalidImageName")
-_PULLING = ("ErrImagePull", "ImagePullBackOff")
-_MISFITS = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
 _FAR = datetime.max.replace(tzinfo=UTC)
 _MESSAGE_LENGTH = 600
-
-State = Literal["pending", "running", "ended", "gone"]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One worker's pod."""
-
-    worker: int
-    pod: str
-    state: State
-    exit_code: int | None = None
-    reason: str = ""
-    """Kubernetes' word for it: OOMKilled, Evicted, Unschedulable, ErrImagePull."""
-    message: str = ""
-    """What the container or Kubernetes said last."""
-    finished: datetime | None = None
-    memory: str = ""
-    """Its limit."""
-
-    @property
-    def ended_well(self) -> bool:
-        return self.state == "ended" and self.exit_code == 0
-
-    @property
-    def failed(self) -> bool:
-        """Whether this worker will not end well any more."""
-        return self.state == "gone" or (self.state == "ended" and self.exit_code != 0) or self.hopeless is not None
-
-    @property
-    def payload(self) -> dict[str, Any] | None:
-        """The result that the container left as its termination message."""
-        lines = self.message.strip().splitlines()
-        try:
-            value = json.loads(lines[-1]) if lines else None
-        except ValueError:
-            return None
-        return value if isinstance(value, dict) else None
-
-    @property
-    def hopeless(self) -> str | None:
-        """Why a pod that waits to start never will; None as long as it may."""
-        if self.state != "pending":
-            return None
-        if self.reason in (*_NO_IMAGE, *_MISFITS):
-            return self.message
-        if self.reason in _PULLING and not any(word in self.message.lower() for word in _TRANSIENT):
-            return self.message
-        return None
-
-
-def member_of(worker: int, name: str, pod: Any) -> Member:
-    """One worker as its pod says; ``pod`` is None when there is none (any more)."""
-    if pod is None:
-        return Member(worker, name, "gone")
-    status, memory = pod.status, _memory(pod)
-    container = next((each for each in status.container_statuses or () if each.name == CONTAINER), None)
-    state = container.state if container else None
-    if state and state.terminated:
-        end = state.terminated
-        # A pod that its deadline or an eviction ended says so itself; its container was merely killed.
-        return Member(
-            worker,
-            name,
-            "ended",
-            end.exit_code,
-            status.reason or end.reason or "",
-            end.message or status.message or "",
-            end.finished_at,
-            memory,
-        )
-    if status.phase in ("Succeeded", "Failed"):
-        return Member(worker, name, "ended", None, status.reason or "", status.message or "", memory=memory)
-    if state and state.running:
-        return Member(worker, name, "running", memory=memory)
-    if state and state.waiting and state.waiting.reason:
-        return Member(worker, name, "pending", reason=state.waiting.reason, message=state.waiting.message or "")
-    for condition in status.conditions or ():
-        if condition.type == "PodScheduled" and condition.status == "False":
-            return Member(worker, name, "pending", reason=condition.reason or "", message=condition.message or "")
-    return Member(worker, name, "pending")
 
 
 def result_of(members: Sequence[Member]) -> Mapping[str, Any] | None:
@@ -139,25 +52,11 @@ def _rank(member: Member) -> tuple[int, datetime, int]:
 
 
 def _error(member: Member, workers: int, step: str) -> NightshiftError:
-    who = f"worker {member.worker} of {workers} (pod {member.pod})"
-    if (hopeless := member.hopeless) is not None:
-        return BadInput(f"{step}: {who} cannot start: {member.reason}: {hopeless}")
-    if member.state == "gone":
-        return PeerLost(f"{step}: {who} is gone: its pod was deleted, or its node was lost.")
-    if member.reason == "DeadlineExceeded":
-        return NightshiftError(f"{step}: {who} ran longer than resources.timeout allows.")
-    if member.reason == "OOMKilled":
-        return StepKilled(
-            f"{step}: {who} was killed: out of memory, it may use {member.memory or 'no more'}. Raise "
-            "resources.memory, lower batch_size, or use more workers."
-        )
-    if member.exit_code is None:
-        return PeerLost(f"{step}: {who} was ended by Kubernetes: {member.reason or 'Failed'}: {member.message}")
-    lines = [] if member.payload else member.message.strip().splitlines()
-    error = error_of(member.exit_code, member.payload, lines, step=f"{step}: {who}")
-    if isinstance(error, StepKilled):  # by nobody of the gang: the others are well, and wait to start again
-        return PeerLost(str(error))
-    return error if str(error).startswith(step) else type(error)(f"{step}: {who}: {error}")
+    who = f"{step}: worker {member.worker} of {workers} (pod {member.pod})"
+    error = error_of_pod(member, who, remedy="lower batch_size, or use more workers")
+    if isinstance(error, StepKilled) and member.reason != "OOMKilled":
+        return PeerLost(str(error))  # by nobody of the gang: the others are well, and wait to start again
+    return error
 
 
 def _brief(member: Member) -> str:
@@ -166,10 +65,3 @@ def _brief(member: Member) -> str:
     if member.hopeless is not None:
         how = "cannot start"
     return f"worker {member.worker}: {how} {said}"[:_MESSAGE_LENGTH].strip()
-
-
-def _memory(pod: Any) -> str:
-    for container in pod.spec.containers if pod.spec else ():
-        if container.name == CONTAINER and container.resources and container.resources.limits:
-            return str(container.resources.limits.get("memory", ""))
-    return ""

@@ -17,6 +17,8 @@ from typing import Any
 
 from kubernetes.client import models as k8s
 
+from plugins.runtime.pod_state import CONTAINER
+
 PORT = 7000
 """The supervisors' port; TensorFlow takes the next one."""
 GANG = "nightshift/gang"
@@ -140,10 +142,6 @@ def pod_of_worker(layout: Layout, template: k8s.V1Pod, common: Sequence[str], wo
     (container,) = (each for each in pod.spec.containers if each.name == CONTAINER)
     container.args = layout.arguments(common, worker)
     return pod
-
-
-CONTAINER = "base"
-"""As KubernetesPodOperator calls it."""
 
 
 def spec_digest(template: Any, common: Sequence[str], workers: int) -> str:

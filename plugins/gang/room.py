@@ -9,7 +9,7 @@ from kubernetes.client import models as k8s
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
-from plugins.gang.layout import CONTAINER
+from plugins.runtime.pod_state import CONTAINER
 from tasks.errors import BadInput
 
 _YAML = {"cpu": "resources.cpu", "memory": "resources.memory"}

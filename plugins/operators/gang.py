@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from kubernetes.client import models as k8s
 
 from plugins.gang import cluster
@@ -18,9 +15,11 @@ from plugins.gang.ends import cause_of, late, result_of
 from plugins.gang.layout import SPEC, Layout, Marks, layout_of, spec_digest
 from plugins.gang.room import require_room
 from plugins.gang.trigger import GangTrigger
-from plugins.operators.step import Step
-from plugins.runtime.pods import CORPUS_VARIABLE, Group, Identity, Work, pod_of, settings_of
-from tasks.config import Corpus, load_corpus
+from plugins.operators.in_cluster import ClusterStep
+from plugins.runtime.connection import connection_of
+from plugins.runtime.pods import CORPUS_VARIABLE, Group, Identity, Work, pod_of
+from tasks.config import Corpus
+from tasks.config.kubernetes import Kubernetes
 from tasks.errors import NightshiftError
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ RECHECK = timedelta(minutes=2)
 """How much later than the trigger Airflow itself gives up on it."""
 
 
-class TrainingGangOperator(Step, KubernetesPodOperator):
+class TrainingGangOperator(ClusterStep):
     """Runs ``nightshift train`` as one pod for each worker, and hands on the URL of the manifest it committed.
 
     All pods are one generation: a headless Service owns them, the first that fails ends all, and a retry of the task is
@@ -43,9 +42,6 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
 
     :param workers: how many pods; the task takes as many slots of its pool.
     """
-
-    template_fields = Step.template_fields
-    template_fields_renderers = Step.template_fields_renderers
 
     def __init__(self, *, workers: int, logging_interval: int = 5, **kwargs: Any) -> None:
         super().__init__(
@@ -65,8 +61,8 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
         Raises:
             BadInput: the configuration, or the cluster, cannot hold such a gang.
         """
-        corpus, text = self._load()
-        settings, common = settings_of(corpus), self.command_line(f"env:{CORPUS_VARIABLE}")
+        corpus, settings, text = self._load()
+        common = self.command_line(f"env:{CORPUS_VARIABLE}")
         layout = Layout.new(corpus.corpus, settings.namespace, self.workers)
         template = self._template(context, corpus, text, Group(layout.name, self.workers))
         marks = self._marks(context, spec_digest(template, common, self.workers))
@@ -76,7 +72,7 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
             self._layout = layout  # for on_kill, from before the first object exists
             self._layout = cluster.create(self.client, layout, marks, template, common)
             self.log.info("started %s workers: generation %s", self.workers, self._layout.generation)
-        self._wait(context, corpus, self._layout)
+        self._wait(context, settings, self._layout)
 
     def gang_ended(self, context: Context, gang: Mapping[str, Any], event: Mapping[str, Any]) -> str | list[str]:
         """What the trigger comes back to.
@@ -84,7 +80,7 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
         Raises:
             NightshiftError: the workers did not end well; of the type of the cause.
         """
-        corpus, _ = self._load()
+        _, settings, _ = self._load()
         self._layout = layout = Layout.named(**gang)
         try:
             members = cluster.members(self.client, layout)
@@ -98,7 +94,7 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
             if any(member.failed for member in members):
                 raise cause_of(members, step=self.step)
             if event["status"] == "late":
-                raise late(members, settings_of(corpus).start_timeout.total_seconds())
+                raise late(members, settings.start_timeout.total_seconds())
             raise NightshiftError(f"{self.step} ended well but left no result: is the image one of this release?")
         finally:
             self._remove()
@@ -114,17 +110,6 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
     def on_kill(self) -> None:
         """End the gang; called when the task is marked failed, cleared or times out while it is not deferred."""
         self._remove()
-
-    def _load(self) -> tuple[Corpus, str]:
-        """The corpus and its text, variables unexpanded; from now on ``client`` reaches its cluster."""
-        path = Path(self.corpus)
-        corpus = load_corpus(path, os.environ)
-        settings = settings_of(corpus)
-        self.kubernetes_conn_id = settings.connection
-        self.in_cluster = settings.in_cluster
-        self.config_file = settings.config_file
-        self.cluster_context = settings.context
-        return corpus, path.read_text(encoding="utf-8")
 
     def _template(self, context: Context, corpus: Corpus, text: str, group: Group) -> k8s.V1Pod:
         """What all pods have in common, as the YAML, KubernetesPodOperator and the deployment's policies make it."""
@@ -143,8 +128,8 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
         return Marks(labels, identity.annotations(), airflow_id(), spec)
 
     def _generations(self, context: Context) -> list[k8s.V1Service]:
-        corpus, _ = self._load()
-        return cluster.generations(self.client, settings_of(corpus).namespace, self._marks(context).selector)
+        _, settings, _ = self._load()
+        return cluster.generations(self.client, settings.namespace, self._marks(context).selector)
 
     def _running(self, namespace: str, marks: Marks) -> Layout | None:
         """The generation of an earlier start of this task that is worth taking up; every other one is removed."""
@@ -160,23 +145,16 @@ class TrainingGangOperator(Step, KubernetesPodOperator):
             cluster.delete(self.client, layout)
         return found
 
-    def _wait(self, context: Context, corpus: Corpus, layout: Layout) -> None:
+    def _wait(self, context: Context, settings: Kubernetes, layout: Layout) -> None:
         deadline = None
         if self.execution_timeout is not None:
             deadline = (context["ti"].start_date + self.execution_timeout).timestamp()
-        settings = settings_of(corpus)
-        connection = {
-            "conn_id": settings.connection,
-            "in_cluster": settings.in_cluster,
-            "config_file": settings.config_file,
-            "cluster_context": settings.context,
-        }
         self.defer(
             trigger=GangTrigger(
                 namespace=layout.namespace,
                 name=layout.name,
                 workers=layout.workers,
-                connection=connection,
+                connection=connection_of(settings),
                 started=time.time(),
                 start_timeout=settings.start_timeout.total_seconds(),
                 deadline=deadline,

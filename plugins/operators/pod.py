@@ -6,26 +6,21 @@ makes anything do so.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
 from airflow.providers.common.compat.sdk import AirflowException
 from kubernetes.client import ApiException
 
 from plugins.gang.cluster import explained
-from plugins.gang.ends import member_of
 from plugins.gang.room import require_room
 from plugins.operators.gate import Gate
+from plugins.operators.in_cluster import ClusterStep
 from plugins.operators.snapshot import Snapshot
-from plugins.operators.step import Step
 from plugins.runtime.pod_end import mishap_of, outcome_of
-from plugins.runtime.pods import CORPUS_VARIABLE, Identity, Work, pod_of, settings_of
-from tasks.config import Corpus, load_corpus
-from tasks.config.kubernetes import Kubernetes
+from plugins.runtime.pod_state import member_of
+from plugins.runtime.pods import CORPUS_VARIABLE, Identity, Work, pod_of
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -34,7 +29,7 @@ POLL = 2
 """Seconds between two looks at a pod."""
 
 
-class PodStepOperator(Step, KubernetesPodOperator):
+class PodStepOperator(ClusterStep):
     """A step as a pod, as the corpus' section ``kubernetes`` describes it.
 
     The task is deferred while the pod waits and runs: it holds no worker of Airflow's, and a slot of its pool where
@@ -43,9 +38,6 @@ class PodStepOperator(Step, KubernetesPodOperator):
 
     :param logging_interval: at most so many seconds until a line of the pod is in the task's log.
     """
-
-    template_fields = Step.template_fields
-    template_fields_renderers = Step.template_fields_renderers
 
     def __init__(self, *, logging_interval: int = 5, **kwargs: Any) -> None:
         super().__init__(
@@ -68,18 +60,16 @@ class PodStepOperator(Step, KubernetesPodOperator):
         Raises:
             BadInput: the configuration is wrong, or the cluster refuses such a pod.
         """
-        corpus, text = self._load()
+        corpus, settings, text = self._load()
         arguments = self.command_line(f"env:{CORPUS_VARIABLE}")
         label = getattr(self, "expectation_suite_name", None) or (self.shard or "").rpartition("#")[2]
         self.full_pod_spec = pod_of(corpus, text, Work(self.step, arguments, Identity.of(context), label))
-        require_room(self.client, self.full_pod_spec, 1, elastic=settings_of(corpus).elastic)
+        require_room(self.client, self.full_pod_spec, 1, elastic=settings.elastic)
         try:
             with self._without_sidecar():
                 super().execute(context)  # leaves by TaskDeferred, unless the pod has ended already
         except ApiException as error:
-            raise explained(
-                error, f"{self.step}: cannot start a pod in namespace {self._settings.namespace}"
-            ) from error
+            raise explained(error, f"{self.step}: cannot start a pod in namespace {settings.namespace}") from error
         return self._handed_on
 
     def trigger_reentry(self, context: Context, event: dict[str, Any]) -> str | list[str]:
@@ -96,28 +86,11 @@ class PodStepOperator(Step, KubernetesPodOperator):
         except AirflowException as failure:
             said = str(failure).splitlines()[0]
         end = member_of(0, event["name"], self.pod)
-        start_timeout = self._settings.start_timeout.total_seconds()
-        if mishap := mishap_of(end, step=self.step, start_timeout=start_timeout, said=said):
+        who = f"{self.step}: pod {end.pod}"
+        if mishap := mishap_of(end, who, remedy="make more and smaller shards", said=said):
             raise mishap
         self._handed_on = self.returned(self.result_of(outcome_of(end)), context)
         return self._handed_on
-
-    @property
-    def _settings(self) -> Kubernetes:
-        return settings_of(self._load()[0])
-
-    def _load(self) -> tuple[Corpus, str]:
-        """The corpus and its text, variables unexpanded; from now on ``client`` reaches its cluster."""
-        path = Path(self.corpus)
-        corpus = load_corpus(path, os.environ)
-        settings = settings_of(corpus)
-        self.kubernetes_conn_id = settings.connection
-        self.in_cluster = settings.in_cluster
-        self.config_file = settings.config_file
-        self.cluster_context = settings.context
-        self.startup_timeout_seconds = self.schedule_timeout_seconds = int(settings.start_timeout.total_seconds())
-        self.termination_grace_period = int(settings.grace.total_seconds())
-        return corpus, path.read_text(encoding="utf-8")
 
     @contextmanager
     def _without_sidecar(self) -> Iterator[None]:

@@ -1,10 +1,10 @@
-"""Why a step's pod came to nothing, for the person who reads the task's log."""
+"""Why a pod came to nothing, for the person who reads the task's log: a step's, or a worker's of a gang."""
 
 from __future__ import annotations
 
-from plugins.errors import StepKilled
-from plugins.gang.ends import Member
+from plugins.errors import StepKilled, error_of
 from plugins.runtime.base import Outcome
+from plugins.runtime.pod_state import Member
 from tasks.errors import BadInput, NightshiftError
 
 
@@ -21,29 +21,37 @@ def outcome_of(pod: Member) -> Outcome:
     return Outcome(pod.exit_code, pod.payload, last_lines)
 
 
-def mishap_of(pod: Member, *, step: str, start_timeout: float, said: str = "") -> NightshiftError | None:
+def error_of_pod(pod: Member, who: str, *, remedy: str) -> NightshiftError:
+    """The error of a pod that did not end well: what befell it, else what its command said. It begins with ``who``."""
+    if mishap := mishap_of(pod, who, remedy=remedy):
+        return mishap
+    outcome = outcome_of(pod)
+    error = error_of(outcome.exit_code, outcome.payload, outcome.last_lines, step=who)
+    return error if str(error).startswith(who) else type(error)(f"{who}: {error}")
+
+
+def mishap_of(pod: Member, who: str, *, remedy: str, said: str = "") -> NightshiftError | None:
     """What befell a pod from outside its command; None where the command's own end says it all.
 
-    ``said`` is what whoever watched the pod knows beyond its state.
+    ``remedy`` makes the work of one pod less, ``said`` is what whoever watched it knows beyond its state.
     """
-    who = f"{step}: pod {pod.pod}"
     if pod.hopeless is not None:
         return BadInput(f"{who} cannot start: {pod.reason}: {pod.hopeless} {_advice(pod.reason)}".rstrip())
     if pod.state == "pending":
         return NightshiftError(
-            f"{who} did not start (kubernetes.start_timeout is {start_timeout:.0f} s): "
+            f"{who} did not start in time (kubernetes.start_timeout): "
             f"{pod.reason or 'it waits'}: {pod.message or said} {_advice(pod.reason)}".rstrip()
         )
     if pod.state == "gone":
-        return StepKilled(f"{who} is gone: somebody deleted it, or its node was lost. The next try starts a new one")
+        return StepKilled(f"{who} is gone: its pod was deleted, or its node was lost. The next try starts a new one")
     if pod.state == "running":
         return NightshiftError(f"{who} was still running when its task ended: {said or 'resources.timeout is over'}")
     if pod.reason == "DeadlineExceeded":
-        return NightshiftError(f"{who} ran longer than resources.timeout allows; raise it, or make more shards")
+        return NightshiftError(f"{who} ran longer than resources.timeout allows: raise it, or {remedy}")
     if pod.reason == "OOMKilled":
         return StepKilled(
-            f"{who} was killed: out of memory, it may use {pod.memory or 'no more'}. Raise resources.memory, or make "
-            "more and smaller shards"
+            f"{who} was killed: out of memory, it may use {pod.memory or 'no more'}. Raise resources.memory, "
+            f"or {remedy}"
         )
     if pod.reason in ("Evicted", "Preempting", "NodeLost", "NodeShutdown", "Shutdown", "Terminated"):
         return StepKilled(f"{who} was ended by its node: {pod.reason}: {pod.message} The next try starts a new one")

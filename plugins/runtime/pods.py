@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 from kubernetes.client import models as k8s
 
+from plugins.runtime.pod_state import CONTAINER
 from tasks.config import Corpus
 from tasks.config.kubernetes import Kubernetes, Toleration, Volume
 from tasks.config.quantity import cores
@@ -22,8 +23,6 @@ from tasks.errors import BadInput
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-CONTAINER = "base"
-"""The name of a pod's one container: what KubernetesPodOperator looks for."""
 CORPUS_VARIABLE = "NIGHTSHIFT_CORPUS_YAML"
 RESULT_FILE = "/dev/termination-log"
 """What the container writes there is its termination message: a result that needs neither sidecar nor exec."""

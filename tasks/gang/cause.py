@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tasks import errors
-from tasks.errors import NightshiftError, PeerLost, Preempted
+from tasks.errors import NightshiftError, PeerLost, Preempted, error_named
 
 _PEER_LOST = ("UnavailableError", "AbortedError", "CancelledError", "DeadlineExceededError")
 """TensorFlow's own names for another worker's death."""
@@ -36,10 +35,7 @@ class Cause:
 
     def error(self) -> NightshiftError:
         """The exception: of the named type where it is one of ``tasks.errors``, whose exit code says what follows."""
-        known = getattr(errors, self.type, None)
-        if isinstance(known, type) and issubclass(known, NightshiftError):
-            return known(self.message)
-        return NightshiftError(self.message)
+        return (error_named(self.type) or NightshiftError)(self.message)
 
 
 def lost(worker: int, what: str, *, hearsay: bool = False) -> Cause:
@@ -55,7 +51,7 @@ def preempted(worker: int, what: str) -> Cause:
 def failed(worker: int, event: Mapping[str, Any]) -> Cause:
     """The ``error`` event of ``worker``'s child."""
     name, message = str(event.get("type")), str(event.get("message"))
-    known = isinstance(getattr(errors, name, None), type)
+    known = error_named(name) is not None
     said = f"worker {worker}: {message if known else f'{name}: {message}'}"
     if name in _PEER_LOST or _COLLECTIVE in message:
         name = PeerLost.__name__

@@ -15,6 +15,7 @@ from plugins.gang import ends, layout, room
 from plugins.gang.logs import Tail
 from plugins.pools import misfits
 from plugins.reaper import live_in
+from plugins.runtime.pod_state import CONTAINER, Member, member_of
 from tasks.errors import BadInput, GateFailed, NightshiftError, PeerLost, Preempted
 from tasks.gang.peers import parse
 
@@ -22,7 +23,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def pod(**spec: Any) -> k8s.V1Pod:
-    container = k8s.V1Container(name=layout.CONTAINER, resources=k8s.V1ResourceRequirements(**spec))
+    container = k8s.V1Container(name=CONTAINER, resources=k8s.V1ResourceRequirements(**spec))
     return k8s.V1Pod(metadata=k8s.V1ObjectMeta(labels={"team": "search"}), spec=k8s.V1PodSpec(containers=[container]))
 
 
@@ -31,13 +32,11 @@ def status(phase: str = "Running", **fields: Any) -> k8s.V1PodStatus:
 
 
 def container(state: k8s.V1ContainerState) -> list[k8s.V1ContainerStatus]:
-    made = k8s.V1ContainerStatus(
-        name=layout.CONTAINER, image="i", image_id="i", ready=False, restart_count=0, state=state
-    )
+    made = k8s.V1ContainerStatus(name=CONTAINER, image="i", image_id="i", ready=False, restart_count=0, state=state)
     return [made]
 
 
-def ended(worker: int, code: int, *, after: int = 0, reason: str = "Error", **said: Any) -> ends.Member:
+def ended(worker: int, code: int, *, after: int = 0, reason: str = "Error", **said: Any) -> Member:
     """A worker that ended, and what it left as its termination message."""
     end = k8s.V1ContainerStateTerminated(
         exit_code=code,
@@ -47,18 +46,18 @@ def ended(worker: int, code: int, *, after: int = 0, reason: str = "Error", **sa
     )
     made = pod(limits={"memory": "2Gi"})
     made.status = status("Failed", container_statuses=container(k8s.V1ContainerState(terminated=end)))
-    return ends.member_of(worker, f"gang-{worker}", made)
+    return member_of(worker, f"gang-{worker}", made)
 
 
 def error(name: str, message: str) -> dict[str, str]:
     return {"type": name, "message": message}
 
 
-def waiting(worker: int, reason: str, message: str) -> ends.Member:
+def waiting(worker: int, reason: str, message: str) -> Member:
     made = pod()
     state = k8s.V1ContainerState(waiting=k8s.V1ContainerStateWaiting(reason=reason, message=message))
     made.status = status("Pending", container_statuses=container(state))
-    return ends.member_of(worker, f"gang-{worker}", made)
+    return member_of(worker, f"gang-{worker}", made)
 
 
 LOST = error("PeerLost", "worker 1 is lost: no heartbeat")
@@ -129,7 +128,7 @@ def test_who_ended_well_without_a_manifest_committed_nothing() -> None:
             PeerLost,
             r"worker 1 of 2 .*signal 9.*worker 0: .*75",
         ),
-        ([ended(0, 75, after=5, error=LOST), ends.Member(1, "gang-1", "gone")], PeerLost, r"worker 1 of 2 .*is gone"),
+        ([ended(0, 75, after=5, error=LOST), Member(1, "gang-1", "gone")], PeerLost, r"worker 1 of 2 .*is gone"),
         (
             [ended(0, 75, error=LOST), ended(1, 2, after=9, error=error("BadInput", "zero examples"))],
             BadInput,
@@ -142,7 +141,7 @@ def test_who_ended_well_without_a_manifest_committed_nothing() -> None:
         ),
         ([ended(0, 77, error=error("Preempted", "left")), ended(1, 77, after=1)], Preempted, r"worker 0 of 2 .*left"),
         (
-            [ended(0, 77, error=error("Preempted", "left")), ends.Member(1, "p", "gone")],
+            [ended(0, 77, error=error("Preempted", "left")), Member(1, "p", "gone")],
             Preempted,
             r"its pod was deleted",
         ),
@@ -161,7 +160,7 @@ def test_who_ended_well_without_a_manifest_committed_nothing() -> None:
     ],
 )
 def test_the_cause_is_the_end_that_is_no_consequence(
-    members: list[ends.Member], kind: type[NightshiftError], says: str
+    members: list[Member], kind: type[NightshiftError], says: str
 ) -> None:
     found = ends.cause_of(members)
     assert isinstance(found, kind)
@@ -172,7 +171,7 @@ def test_the_cause_is_the_end_that_is_no_consequence(
 def test_an_evicted_pod_without_a_container_says_what_kubernetes_says() -> None:
     made = pod()
     made.status = status("Failed", reason="Evicted", message="The node was low on memory")
-    member = ends.member_of(0, "gang-0", made)
+    member = member_of(0, "gang-0", made)
     assert member.failed
     assert "Evicted: The node was low on memory" in str(ends.cause_of([member, ended(1, 75)]))
 
@@ -198,8 +197,8 @@ def test_a_gang_that_did_not_start_names_who_waits_for_what() -> None:
         type="PodScheduled", status="False", reason="Unschedulable", message="0/3 nodes: 3 Insufficient cpu."
     )
     made.status = status("Pending", conditions=[condition])
-    running = ends.Member(1, "gang-1", "running")
-    said = str(ends.late([ends.member_of(0, "gang-0", made), running], 600))
+    running = Member(1, "gang-1", "running")
+    said = str(ends.late([member_of(0, "gang-0", made), running], 600))
     assert "1 of 2 workers did not start within 600 s: worker 0 (pod gang-0): Unschedulable: 0/3 nodes" in said
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from plugins.errors import StepKilled
-from plugins.gang.ends import Member
 from plugins.runtime.pod_end import mishap_of, outcome_of
+from plugins.runtime.pod_state import Member
 from tasks.errors import BadInput, NightshiftError
 
 
 def mishap(**fields: Any) -> NightshiftError | None:
     pod = Member(**{"worker": 0, "pod": "docs-clean-0-2-x", "state": "ended", **fields})
-    return mishap_of(pod, step="clean", start_timeout=600, said="what the trigger said")
+    return mishap_of(pod, f"clean: pod {pod.pod}", remedy="make more shards", said="what the trigger said")
 
 
 @pytest.mark.parametrize(
