@@ -52,18 +52,34 @@ def verify(forest: RandomForestClassifier, features: int) -> None:
     if forest.n_features_in_ != features or len(forest.classes_) != forest.n_classes_:
         raise Corrupt(f"the forest has {forest.n_features_in_} features and its vocabulary {features}")
     for number, estimator in enumerate(forest.estimators_):
-        tree = estimator.tree_
-        own = np.arange(tree.node_count)
-        inner = tree.children_left != _LEAF
-        children = np.stack([tree.children_left, tree.children_right])[:, inner]
-        used = tree.feature[inner]
-        if (
-            tree.n_features != features
-            or tree.value.shape[1:] != (1, forest.n_classes_)
-            or not ((children > own[inner]) & (children < tree.node_count)).all()
-            or not ((used >= 0) & (used < features)).all()
-        ):
-            raise Corrupt(f"tree {number} of the forest points outside its own arrays")
+        verify_tree(estimator, features, int(forest.n_classes_), f"tree {number} of the forest")
+
+
+def settle_tree(estimator: DecisionTreeClassifier) -> DecisionTreeClassifier:
+    """The same tree with every field defined; its classes become numbers."""
+    classes = len(estimator.classes_)
+    return _with_classes(estimator, np.arange(classes), classes)
+
+
+def verify_tree(estimator: DecisionTreeClassifier, features: int, classes: int, name: str) -> None:
+    """Refuse a loaded tree that would make scikit-learn read outside its arrays.
+
+    Raises:
+        Corrupt: a child or feature index out of range, or shapes that do not fit together.
+    """
+    tree = estimator.tree_
+    own = np.arange(tree.node_count)
+    inner = tree.children_left != _LEAF
+    children = np.stack([tree.children_left, tree.children_right])[:, inner]
+    used = tree.feature[inner]
+    if (
+        tree.n_features != features
+        or estimator.n_classes_ != classes
+        or tree.value.shape[1:] != (1, classes)
+        or not ((children > own[inner]) & (children < tree.node_count)).all()
+        or not ((used >= 0) & (used < features)).all()
+    ):
+        raise Corrupt(f"{name} points outside its own arrays")
 
 
 def _with_classes(estimator: DecisionTreeClassifier, columns: np.ndarray, classes: int) -> DecisionTreeClassifier:

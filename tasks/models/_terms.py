@@ -1,17 +1,17 @@
 """From text to terms: the one function that counting, fitting and predicting all go through.
 
 It splits as scikit-learn's ``TfidfVectorizer`` does (lower case, ``\\b\\w\\w+\\b`` for words, padded words for
-characters), without importing it: counting a shard should not cost seconds of start-up.
+characters), without importing it: counting a shard should not cost seconds of start-up. Scripts without spaces
+are divided into words first (``tasks.models._words``).
 """
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_WORD = re.compile(r"\b\w\w+\b")
+from tasks.models._words import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class Analysis:
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text, as often as they occur."""
-        return self._words(text.lower()) if self.analyzer == "word" else self._characters(text.lower())
+        return self._in_words(text.lower()) if self.analyzer == "word" else self._characters(text.lower())
 
-    def _words(self, text: str) -> list[str]:
-        words: list[str] = _WORD.findall(text)
+    def _in_words(self, text: str) -> list[str]:
+        found = words(text)
         low, high = self.ngrams
         if high == 1:
-            return words
-        return [" ".join(words[i : i + n]) for n in range(low, high + 1) for i in range(len(words) - n + 1)]
+            return found
+        return [" ".join(found[i : i + n]) for n in range(low, high + 1) for i in range(len(found) - n + 1)]
 
     def _characters(self, text: str) -> list[str]:
         terms: list[str] = []

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tasks.models._words import words
+
 if TYPE_CHECKING:
     import numpy as np
 
-_WORD = re.compile(r"\b\w\w+\b")
 # A number of letters is one part; so are capitals that no small letter follows (HTTPServer: HTTP, Server).
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+|[^\W\d_]+")
 
@@ -20,7 +21,7 @@ PADDING = 0
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Words of two letters and more in lower case; with ``parts``, a compound is followed by what it is made of.
+    """Words in lower case; with ``parts``, a compound is followed by what it is made of.
 
     ``readCsvFile`` and ``read_csv_file`` both give ``read``, ``csv`` and ``file`` after themselves: a name that
     no other document has is understood by its parts.
@@ -30,11 +31,11 @@ class Words:
 
     def terms(self, text: str) -> list[str]:
         """The terms of a text in their order, as often as they occur."""
-        words: list[str] = _WORD.findall(text)
+        found_words = words(text)
         if not self.parts:
-            return [word.lower() for word in words]
+            return [word.lower() for word in found_words]
         terms: list[str] = []
-        for word in words:
+        for word in found_words:
             terms.append(word.lower())
             if not (word.islower() and word.isalpha()):
                 found = _PART.findall(word)

@@ -32,7 +32,7 @@ def count(batches: Iterable[pa.Table], cut: Terms) -> pa.Table:
     frequencies: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     for batch in batches:
-        labels.update(batch["label"].to_pylist())
+        labels.update(label for label in batch["label"].to_pylist() if label is not None)
         for text in batch["text"].to_pylist():
             frequencies.update(set(cut.terms(text)))
     terms = sorted(frequencies)

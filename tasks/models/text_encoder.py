@@ -82,7 +82,7 @@ class TextEncoder:
 
     Params: ClassVar[type[Section]] = TextEncoderParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
     merges: ClassVar[tuple[str, ...]] = ("average", "vote")
     columns: tuple[str, ...] = ()

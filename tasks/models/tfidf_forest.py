@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.errors import BadInput, Corrupt
-from tasks.models._terms import Analysis, document_frequencies
+from tasks.models._tfidf import Tfidf, TfidfParams
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
 from tasks.step import Shard
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from sklearn.ensemble import RandomForestClassifier
-    from sklearn.feature_extraction.text import TfidfVectorizer
 
 _FILE = "model.skops"
 
 
-class TfidfForestParams(Section):
+class TfidfForestParams(TfidfParams):
     """Parameters of ``train.recipe.tfidf_forest``."""
 
     trees: int = Field(200, ge=1, le=100_000, description="of the merged model; each shard grows its share of them")
@@ -39,14 +38,6 @@ class TfidfForestParams(Section):
     class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
         None, description="weight of rare classes: balanced, balanced_subsample, or null for equal weights"
     )
-    max_vocabulary: int = Field(20_000, ge=1, description="terms kept: those that occur in most documents")
-    min_df: int = Field(2, ge=1, description="documents that a term occurs in at least")
-    max_df: float = Field(1.0, gt=0, le=1, description="share of documents that a term occurs in at most")
-    analyzer: Literal["word", "char"] = Field(
-        "word", description="terms are words, or characters within words (for languages without spaces)"
-    )
-    ngrams: tuple[int, int] = Field((1, 1), description="shortest and longest n-gram, as in [1, 2]")
-    sublinear_tf: bool = Field(False, description="count a term as 1 + ln(occurrences)")
 
     @model_validator(mode="after")
     def _resampled(self) -> Self:
@@ -60,13 +51,6 @@ class TfidfForestParams(Section):
         if isinstance(value, float) and not 0 < value <= 1:
             raise ValueError("a share must lie above 0 and up to 1; or give sqrt, log2 or null")
         return value
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        low, high = self.ngrams
-        if not 1 <= low <= high <= 8:
-            raise ValueError(f"ngrams {[low, high]}: expected [shortest, longest] between 1 and 8")
-        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +73,7 @@ class TfidfForest:
 
     Params: ClassVar[type[Section]] = TfidfForestParams
     spread: ClassVar[str] = "sharded"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()
@@ -97,43 +81,13 @@ class TfidfForest:
     def __init__(self, params: TfidfForestParams, seed: int) -> None:
         self._params = params
         self._seed = seed
-        self._analysis = Analysis(params.analyzer, params.ngrams)
+        self._tfidf = Tfidf(params)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:
-        """``term`` and ``documents``, the number of rows of the shard that it occurs in, by term."""
-        import pyarrow as pa
-
-        texts = (text for batch in batches for text in batch["text"].to_pylist())
-        frequencies = document_frequencies(texts, self._analysis)
-        terms = sorted(frequencies)
-        return pa.table(
-            {
-                "term": pa.array(terms, pa.large_string()),
-                "documents": pa.array([frequencies[term] for term in terms], pa.int64()),
-            }
-        )
+        return self._tfidf.count(batches)
 
     def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
-        """``term``, ``documents`` and ``idf`` (float64) of the vocabulary, by term.
-
-        idf = ln((1 + rows) / (1 + documents)) + 1, scikit-learn's smoothed form.
-        """
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
-        summed = pa.concat_tables(counts).group_by("term").aggregate([("documents", "sum")])
-        summed = summed.rename_columns(["term", "documents"])
-        documents = summed["documents"]
-        kept = pc.and_(
-            pc.greater_equal(documents, self._params.min_df),
-            pc.less_equal(documents, max(int(self._params.max_df * rows), 1)),
-        )
-        # The tie between equally frequent terms is broken by the term: never by the order of shards.
-        ranked = summed.filter(kept).sort_by([("documents", "descending"), ("term", "ascending")])
-        vocabulary = ranked.slice(0, self._params.max_vocabulary).sort_by("term").combine_chunks()
-        idf = np.log((1 + rows) / (1 + vocabulary["documents"].to_numpy())) + 1.0
-        return vocabulary.append_column("idf", pa.array(idf, pa.float64()))
+        return self._tfidf.combine(counts, rows)
 
     def fit(self, batches: Iterator[pa.Table], features: pa.Table, shard: Shard) -> TfidfForestModel:
         """Grow this shard's share of the trees on its rows; parts' trees differ by the shard's own seed.
@@ -142,17 +96,11 @@ class TfidfForest:
             BadInput: there are more shards than trees.
         """
         import numpy as np
-        from scipy.sparse import vstack
         from sklearn.ensemble import RandomForestClassifier
 
         from tasks.models._forest import settle
 
-        vocabulary, idf = _columns(features["term"].to_pylist()), features["idf"].to_numpy()
-        vectorizer = self._vectorizer(vocabulary, idf)
-        blocks, labels = [], []
-        for batch in batches:
-            blocks.append(vectorizer.transform(batch["text"].to_pylist()))
-            labels += batch["label"].to_pylist()
+        rows, labels = self._tfidf.rows(batches, features)
         forest = RandomForestClassifier(
             n_estimators=self._trees_of(shard),
             max_depth=self._params.max_depth,
@@ -162,8 +110,8 @@ class TfidfForest:
             class_weight=self._params.class_weight,
             random_state=int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0]),
         )
-        forest.fit(vstack(blocks, format="csr"), np.array(labels))
-        return TfidfForestModel(vocabulary, idf, settle(forest))
+        forest.fit(rows, np.array(labels))
+        return TfidfForestModel(_columns(features["term"].to_pylist()), features["idf"].to_numpy(), settle(forest))
 
     def labels(self, model: TfidfForestModel) -> list[str]:
         return [str(label) for label in model.forest.classes_]
@@ -174,8 +122,8 @@ class TfidfForest:
 
         if not texts:
             return np.zeros((0, len(model.forest.classes_)))
-        vectorizer = self._vectorizer(model.vocabulary, model.idf)
-        return np.asarray(model.forest.predict_proba(vectorizer.transform(texts)), dtype=np.float64)
+        rows = self._tfidf.matrix(texts, list(model.vocabulary), model.idf)
+        return np.asarray(model.forest.predict_proba(rows), dtype=np.float64)
 
     def merge(self, models: Sequence[TfidfForestModel], weights: Sequence[float]) -> TfidfForestModel:
         """The union of the trees, over the union of the classes.
@@ -231,19 +179,6 @@ class TfidfForest:
         # does (Friedman and Hall, On bagging and nonlinear estimation, 2007). Resampling it once more would
         # hide over a third of its rows from every tree: two points of accuracy on small corpora.
         return self._params.bootstrap if self._params.bootstrap is not None else shard.count == 1
-
-    def _vectorizer(self, vocabulary: dict[str, int], idf: np.ndarray) -> TfidfVectorizer:
-        import numpy as np
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        vectorizer = TfidfVectorizer(
-            analyzer=self._analysis.terms,
-            vocabulary=vocabulary,
-            sublinear_tf=self._params.sublinear_tf,
-            dtype=np.float32,
-        )
-        vectorizer.idf_ = idf
-        return vectorizer
 
 
 def _columns(terms: Sequence[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -24,13 +24,14 @@ from sklearn.linear_model import LogisticRegression
 from tasks.errors import BadInput, Corrupt
 from tasks.models import _skops
 from tasks.models._terms import Analysis
+from tasks.models._words import _RUN
 from tasks.models.tfidf_forest import TfidfForest, TfidfForestModel, TfidfForestParams
 from tasks.step import Shard
 
 WORDS = [f"{a}{b}" for a in ("al", "be", "ga", "de", "ep") for b in ("pha", "ta", "mma", "lta", "silon", "x")]
 TEXTS = [
     "The quick brown fox, the lazy dog; x y zz.",
-    "Größe ÉTÉ naïve İstanbul ΣΊΣΥΦΟΣ \u4e2d\u6587\u5206\u8bcd 42 a_b __init__ 3.14",
+    "Größe ÉTÉ naïve İstanbul ΣΊΣΥΦΟΣ 42 a_b __init__ 3.14",
     "tabs\tand\nnew  lines\u00a0and nbsp",
     "a",
     "",
@@ -75,6 +76,7 @@ def fitted(forest: TfidfForest, rows: list[tuple[str, str]], shard: Shard | None
 @settings(max_examples=40, deadline=None)
 @given(text=st.one_of(st.sampled_from(TEXTS), st.text(max_size=60)))
 def test_terms_are_those_of_scikit_learn(analyzer: str, theirs: str, ngrams: tuple[int, int], text: str) -> None:
+    assume(analyzer == "char" or not _RUN.search(text))  # words of scripts without spaces are ours alone
     expected = CountVectorizer(analyzer=theirs, ngram_range=ngrams).build_analyzer()(text)
     assert sorted(Analysis(analyzer, ngrams).terms(text)) == sorted(expected)
 
@@ -88,8 +90,8 @@ def test_features_and_weights_are_those_of_tfidf_vectorizer(sublinear: bool) -> 
     features = features_of(forest, rows)
     assert features["term"].to_pylist() == list(theirs.get_feature_names_out())
     np.testing.assert_allclose(features["idf"].to_numpy(), theirs.idf_)
-    ours = forest._vectorizer({t: i for i, t in enumerate(features["term"].to_pylist())}, features["idf"].to_numpy())
-    np.testing.assert_allclose(ours.transform(texts).toarray(), theirs.transform(texts).toarray(), atol=1e-6)
+    ours = forest._tfidf.matrix(texts, features["term"].to_pylist(), features["idf"].to_numpy())
+    np.testing.assert_allclose(ours.toarray(), theirs.transform(texts).toarray(), atol=1e-6)
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,10 +147,10 @@ def test_a_union_predicts_the_mean_of_all_trees_with_classes_aligned() -> None:
     texts = [text for text, _ in topics(20, seed=9)]
     votes = np.zeros((len(texts), 3))
     for part in parts:
-        vectorizer = forest._vectorizer(part.vocabulary, part.idf)
+        rows = forest._tfidf.matrix(texts, list(part.vocabulary), part.idf)
         columns = ["abc".index(label) for label in forest.labels(part)]
         for tree in part.forest.estimators_:
-            votes[:, columns] += tree.predict_proba(vectorizer.transform(texts))
+            votes[:, columns] += tree.predict_proba(rows)
     np.testing.assert_allclose(forest.predict(union, texts), votes / 5, atol=1e-12)
 
 

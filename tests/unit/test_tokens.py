@@ -26,7 +26,7 @@ from tasks.models._tokens import TokenIds, Words, heaviest, padded
         ("_private __init__", ["_private", "__init__"]),
         ("MOON x yz", ["moon", "yz"]),
         ("Größe naïveÜbung", ["größe", "naïveübung"]),
-        ("\u4e2d\u6587\u5206\u8bcd", ["\u4e2d\u6587\u5206\u8bcd"]),
+        ("\u4e2d\u6587\u5206\u8bcd", ["\u4e2d\u6587", "\u5206\u8bcd"]),
     ],
 )
 def test_a_compound_is_followed_by_its_parts(text: str, terms: list[str]) -> None:

@@ -175,7 +175,7 @@ def test_prepare_and_combine_do_not_load_scikit_learn(tmp_path: Any) -> None:
     code = (
         "import sys, pyarrow as pa; from tasks.models.tfidf_forest import TfidfForest as F, TfidfForestParams as P;"
         "import tasks.prepare, tasks.combine; f = F(P(), 0);"
-        "f.combine([f.count(iter([pa.table({'text': ['aa bb', 'aa']})]))], 2);"
+        "f.combine([f.count(iter([pa.table({'text': ['aa bb', 'aa'], 'label': ['a', 'b']})]))], 2);"
         "print([m for m in ('sklearn', 'scipy', 'matplotlib') if m in sys.modules])"
     )
     out = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
