@@ -27,6 +27,8 @@ from tasks.models.base import RECIPES
 
 SNAPSHOT = "{{ ti.xcom_pull(task_ids='snapshot') }}"
 """The snapshot's manifest URL, as every step of a training is handed it."""
+TRAINING_POOL = "training"
+"""Where gangs wait unless the corpus says otherwise: a pool that counts deferred tasks, as Airflow's own does not."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +64,9 @@ class Chain:
 
     @property
     def cluster(self) -> dict[str, Any] | None:
-        """Where the gangs of this corpus are: arguments of ``ReaperOperator``; None if it has none in pods."""
+        """Where the pods of this corpus are, as ``ReaperOperator`` takes it; None if it has none."""
         settings = self.corpus.kubernetes
-        if self.corpus.runtime != "kubernetes" or settings is None or not self.mirrored:
+        if self.corpus.runtime != "kubernetes" or settings is None:
             return None
         return {"namespace": settings.namespace, **connection_of(settings)}
 
@@ -102,7 +104,7 @@ class Chain:
             "retries": resources.retries,
             **retry_arguments(),
             "execution_timeout": resources.timeout,
-            "pool": resources.pool,
+            "pool": resources.pool or "default_pool",
             "on_failure_callback": self.notifiers("failure") or None,
         }
 
@@ -137,6 +139,7 @@ class Chain:
     def gang(self, **arguments: Any) -> BaseOperator:
         """The task ``train`` of a recipe whose workers train in step: one task, which takes a slot for each worker."""
         workers = self.corpus.resources.workers
+        arguments = {"pool": self.corpus.resources.pool or TRAINING_POOL, **arguments}
         if self.corpus.runtime == "kubernetes":
             from plugins.operators.gang import TrainingGangOperator
 

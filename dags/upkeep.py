@@ -1,4 +1,4 @@
-"""``rollback_<corpus>``, ``release_<corpus>``, ``restore_drill`` and ``reap_gangs``: what people do by hand, what
+"""``rollback_<corpus>``, ``release_<corpus>``, ``restore_drill`` and ``reap_pods``: what people do by hand, what
 proves that the backups are good, and what tidies up. An Airflow DAG file."""
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ A corpus without a champion has nothing to rehearse, and says so. A red task mea
 undone: look at once.
 """
 REAP = """
-Every five minutes: deletes training pods whose Airflow task has ended. Airflow does so itself, unless it was down just
+Every five minutes: deletes pods whose Airflow task has ended. Airflow does so itself, unless it was down just
 then; a run of this DAG that deleted something says what.
 """
 
@@ -91,14 +91,14 @@ def restore_drill(all_chains: Iterable[Chain]) -> DAG:
     return dag
 
 
-def reap_gangs(all_chains: Iterable[Chain]) -> DAG | None:
-    """One DAG for all corpora whose training runs in pods; None where there is no such corpus."""
+def reap_pods(all_chains: Iterable[Chain]) -> DAG | None:
+    """One DAG for all corpora whose steps are pods; None where there is no such corpus."""
     places = {tuple(sorted(place.items())) for chain in all_chains if (place := chain.cluster)}
     if not places:
         return None
     with DAG(
-        "reap_gangs",
-        description="Deletes training pods that nobody waits for any more",
+        "reap_pods",
+        description="Deletes pods that nobody waits for any more",
         doc_md=REAP,
         schedule=CronTriggerTimetable("*/5 * * * *", timezone="UTC"),
         start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
@@ -111,7 +111,7 @@ def reap_gangs(all_chains: Iterable[Chain]) -> DAG | None:
             places=[dict(place) for place in sorted(places, key=repr)],
             retries=0,
             execution_timeout=timedelta(minutes=4),
-            doc_md="Deletes gangs whose task is no longer live.",
+            doc_md="Deletes gangs and pods whose task is no longer live.",
         )
     return dag
 
@@ -120,4 +120,4 @@ for each in chains("rollback", "release"):
     globals()[f"rollback_{each.name}"] = rollback(each)
     globals()[f"release_{each.name}"] = release(each)
 globals()["restore_drill"] = restore_drill(chains())
-globals()["reap_gangs"] = reap_gangs(chains())
+globals()["reap_pods"] = reap_pods(chains())

@@ -1,12 +1,12 @@
-"""Deletes what a dead Airflow left in the cluster: gangs whose task is no longer live.
+"""Deletes what a dead Airflow left in the cluster: gangs and pods whose task is no longer live.
 
-An operator and its trigger delete their gang however their task ends, but for one case: nobody is there to do it. The
+An operator and its trigger delete their pods however their task ends, but for one case: nobody is there to do it. The
 triggerer was down when a person marked the task; the process was killed between a worker's end and its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 GRACE = timedelta(minutes=5)
-"""A younger gang may belong to a task whose state is on its way to the database."""
+"""A younger one may belong to a task whose state is on its way to the database."""
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 ENDED_RUNS = ("success", "failed")
 
@@ -24,12 +24,12 @@ IsLive = Callable[[Mapping[str, str]], bool]
 
 
 class ReaperOperator(BaseOperator):
-    """Deletes the gangs of this Airflow whose task has ended, was cleared for good or is unknown by now.
+    """Deletes the gangs and pods of this Airflow whose task has ended, was cleared for good or is unknown by now.
 
-    A task that is to be tried again counts as live: its next try takes its gang up, or removes it.
+    A task that is to be tried again counts as live: its next try takes its pods up, or removes them.
 
     :param places: where to look: ``namespace`` and how its cluster is reached, as ``KubernetesHook`` takes it.
-    :param grace: how old a gang must be.
+    :param grace: how old a gang or pod must be.
     """
 
     ui_color = "#eceff1"
@@ -63,33 +63,41 @@ class ReaperOperator(BaseOperator):
 
 
 def reap(client: Any, namespace: str, is_live: IsLive, *, now: datetime, grace: timedelta = GRACE) -> list[str]:
-    """Delete every gang of this Airflow that nobody needs; returns their names.
+    """Delete every gang, and every pod of a step, of this Airflow that nobody needs; returns their names.
 
-    Of one task only the newest generation can be needed. ``is_live`` is asked with a gang's annotations.
+    Of one task only the newest can be needed. ``is_live`` is asked with the annotations of a gang or pod.
 
     Raises:
         NightshiftError: the cluster does not answer, or will not; ``BadInput`` if it never will.
     """
     from plugins.gang import cluster
-    from plugins.gang.airflow import airflow_id
-    from plugins.gang.layout import AIRFLOW, GANG
+    from plugins.gang.layout import GANG
+    from plugins.runtime.airflow import AIRFLOW, airflow_id
 
-    reaped, newest = [], set[tuple[str | None, ...]]()
-    for service in cluster.generations(client, namespace, f"{GANG},{AIRFLOW}={airflow_id()}"):
-        notes = service.metadata.annotations or {}
-        task = tuple(notes.get(f"nightshift/{name}") for name in ("dag", "task", "run", "map-index"))
-        superseded = task in newest
-        newest.add(task)
-        if now - service.metadata.creation_timestamp < grace:
-            continue
-        if superseded or not is_live(notes):
-            cluster.delete_service(client, service)
-            reaped.append(str(service.metadata.name))
+    ours, reaped = f"{AIRFLOW}={airflow_id()}", []
+    for service in _unneeded(cluster.generations(client, namespace, f"{GANG},{ours}"), is_live, now - grace):
+        cluster.delete_service(client, service)
+        reaped.append(str(service.metadata.name))
+    for pod in _unneeded(cluster.steps(client, namespace, f"!{GANG},{ours}"), is_live, now - grace):
+        cluster.delete_pod(client, pod)
+        reaped.append(str(pod.metadata.name))
     return reaped
 
 
+def _unneeded(found: Iterable[Any], is_live: IsLive, born_before: datetime) -> Iterator[Any]:
+    """Of objects of the cluster, newest first, those that no task will ask for."""
+    newest = set[tuple[str | None, ...]]()
+    for each in found:
+        notes = each.metadata.annotations or {}
+        task = tuple(notes.get(f"nightshift/{name}") for name in ("dag", "task", "run", "map-index"))
+        superseded = task in newest
+        newest.add(task)
+        if each.metadata.creation_timestamp <= born_before and (superseded or not is_live(notes)):
+            yield each
+
+
 def live_in(context: Context) -> IsLive:
-    """Whether Airflow still means to do something with the task that a gang's annotations name."""
+    """Whether Airflow still means to do something with the task that these annotations name."""
     ti = context["ti"]
 
     def is_live(notes: Mapping[str, str]) -> bool:

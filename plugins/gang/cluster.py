@@ -44,14 +44,22 @@ def generations(client: Any, namespace: str, selector: str) -> list[k8s.V1Servic
         found = _list_services(client, namespace, selector)
     except (ApiException, HTTPError) as error:
         raise explained(error, f"cannot look for gangs in namespace {namespace}") from error
-    alive = [each for each in found if each.metadata.deletion_timestamp is None]
-    return sorted(alive, key=lambda each: each.metadata.creation_timestamp, reverse=True)
+    return _newest_first(found)
+
+
+def steps(client: Any, namespace: str, selector: str) -> list[k8s.V1Pod]:
+    """As ``generations``, the pods that ``selector`` finds."""
+    try:
+        found = _list_pods(client, namespace, selector)
+    except (ApiException, HTTPError) as error:
+        raise explained(error, f"cannot look for pods in namespace {namespace}") from error
+    return _newest_first(found)
 
 
 def members(client: Any, layout: Layout) -> list[Member]:
     """Every worker as its pod says."""
     try:
-        pods = _list_pods(client, layout)
+        pods = _list_pods(client, layout.namespace, layout.selector)
     except (ApiException, HTTPError) as error:
         raise explained(error, f"cannot look at the pods of the gang {layout.name}") from error
     return members_of(layout, pods)
@@ -82,14 +90,32 @@ def delete_service(client: Any, service: k8s.V1Service) -> None:
     delete(client, layout_of(service))
 
 
+def delete_pod(client: Any, pod: k8s.V1Pod) -> None:
+    """Delete one pod, if it is there.
+
+    Raises:
+        NightshiftError: the cluster did not answer, or would not.
+    """
+    name, namespace = pod.metadata.name, pod.metadata.namespace
+    try:
+        _unless_gone(client.delete_namespaced_pod, name, namespace)
+    except (ApiException, HTTPError) as error:
+        raise explained(error, f"cannot delete the pod {name} in namespace {namespace}") from error
+
+
+def _newest_first(found: Sequence[Any]) -> list[Any]:
+    alive = [each for each in found if each.metadata.deletion_timestamp is None]
+    return sorted(alive, key=lambda each: each.metadata.creation_timestamp, reverse=True)
+
+
 @generic_api_retry  # type: ignore[untyped-decorator]
 def _list_services(client: Any, namespace: str, selector: str) -> list[Any]:
     return list(client.list_namespaced_service(namespace, label_selector=selector).items)
 
 
 @generic_api_retry  # type: ignore[untyped-decorator]
-def _list_pods(client: Any, layout: Layout) -> list[Any]:
-    return list(client.list_namespaced_pod(layout.namespace, label_selector=layout.selector).items)
+def _list_pods(client: Any, namespace: str, selector: str) -> list[Any]:
+    return list(client.list_namespaced_pod(namespace, label_selector=selector).items)
 
 
 @generic_api_retry  # type: ignore[untyped-decorator]

@@ -17,14 +17,13 @@ from typing import Any
 
 from kubernetes.client import models as k8s
 
+from plugins.runtime.airflow import AIRFLOW
 from plugins.runtime.pod_state import CONTAINER
 
 PORT = 7000
 """The supervisors' port; TensorFlow takes the next one."""
 GANG = "nightshift/gang"
 WORKER = "nightshift/worker"
-AIRFLOW = "nightshift/airflow"
-"""Which Airflow a gang belongs to: another one's reaper knows nothing of its tasks."""
 SPEC = "nightshift/spec"
 """Digest of what the workers run: a gang of an older configuration is not taken up again."""
 _NAME_LENGTH = 40

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from kubernetes.client import models as k8s
 
 from plugins.gang import cluster
-from plugins.gang.airflow import airflow_id
 from plugins.gang.ends import cause_of, late, result_of
 from plugins.gang.layout import SPEC, Layout, Marks, layout_of, spec_digest
 from plugins.gang.room import require_room
 from plugins.gang.trigger import GangTrigger
 from plugins.operators.in_cluster import ClusterStep
+from plugins.runtime.airflow import airflow_id
 from plugins.runtime.connection import connection_of
 from plugins.runtime.pods import CORPUS_VARIABLE, Group, Identity, Work, pod_of
 from tasks.config import Corpus

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.cncf.kubernetes.pod_generator import make_safe_label_value
 from kubernetes.client import models as k8s
 
+from plugins.runtime.airflow import AIRFLOW, airflow_id
 from plugins.runtime.pod_state import CONTAINER
 from tasks.config import Corpus
 from tasks.config.kubernetes import Kubernetes, Toleration, Volume
@@ -47,12 +48,15 @@ class Identity:
     run_id: str
     try_number: int
     map_index: int = -1
+    airflow: str = ""
+    """Which Airflow: ``airflow_id``."""
 
     @classmethod
     def of(cls, context: Context) -> Identity:
         """The task that ``context`` is of."""
         ti = context["ti"]
-        return cls(ti.dag_id, ti.task_id, ti.run_id, ti.try_number, -1 if ti.map_index is None else ti.map_index)
+        index = -1 if ti.map_index is None else ti.map_index
+        return cls(ti.dag_id, ti.task_id, ti.run_id, ti.try_number, index, airflow_id())
 
     def labels(self) -> dict[str, str]:
         """To find the pod by, in the names and the spelling that KubernetesPodOperator looks for."""
@@ -60,7 +64,8 @@ class Identity:
         values |= {"try_number": str(self.try_number)} | (
             {"map_index": str(self.map_index)} if self.map_index >= 0 else {}
         )
-        return {name: make_safe_label_value(value) for name, value in values.items()}
+        labels = {name: make_safe_label_value(value) for name, value in values.items()}
+        return {**labels, AIRFLOW: self.airflow} if self.airflow else labels
 
     def annotations(self) -> dict[str, str]:
         """The same in full: a label may hold 63 characters, and no colon."""

@@ -251,7 +251,11 @@ class Resources(Section):
     gpus: int = Field(0, ge=0, description="whole ones, of each pod that trains")
     timeout: Duration = Field("2h", gt=timedelta(0), description="a task that takes longer fails")  # type: ignore[assignment]
     retries: int = Field(3, ge=0, le=20, description="of a task that failed for want of network, store or memory")
-    pool: str = Field("default_pool", description="the Airflow pool whose slots the tasks take")
+    pool: str | None = Field(
+        None,
+        description="the Airflow pool whose slots the tasks take; default `default_pool`, and for the workers of a "
+        "mirrored recipe `training`, which must count deferred tasks",
+    )
 
 
 class Notification(Section):

@@ -110,7 +110,7 @@ def in_step(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_gang_is_one_task_that_takes_a_slot_for_each_worker(corpora: Path, in_step: dict[str, Any]) -> None:
-    dag = dag_of(corpora, "retrain", "retrain_docs", train=in_step, resources={"workers": 4, "pool": "training"})
+    dag = dag_of(corpora, "retrain", "retrain_docs", train=in_step, resources={"workers": 4})
     at = RETRAIN.index("train")
     chain = [*RETRAIN[:at], "encode", *RETRAIN[at:]]
     assert order(dag) == chain
@@ -119,6 +119,7 @@ def test_a_gang_is_one_task_that_takes_a_slot_for_each_worker(corpora: Path, in_
     train = dag.get_task("train")
     assert not isinstance(train, MappedOperator)
     assert (train.pool, train.pool_slots) == ("training", 4)
+    assert dag.get_task("encode").pool == "default_pool"
 
 
 @pytest.mark.parametrize(("task_id", "shares"), [("encode", ["0/3", "1/3", "2/3"]), ("evaluate_parts", ["0/2", "1/2"])])
@@ -130,13 +131,14 @@ def test_what_a_gang_reads_and_keeps_is_mapped(
     assert task.expand_input.value == {"shard": shares}  # type: ignore[union-attr]
 
 
-def test_gangs_in_pods_are_looked_after_wherever_some_corpus_has_them(corpora: Path, in_step: dict[str, Any]) -> None:
+def test_pods_are_looked_after_wherever_some_corpus_has_them(corpora: Path, in_step: dict[str, Any]) -> None:
     for name, namespace in (("one", "team-a"), ("two", "team-a"), ("three", "team-b")):
         pods = {"namespace": namespace, "image": "nightshift:1"}
         write(corpora, name, train=in_step, runtime="kubernetes", kubernetes=pods)
     write(corpora, "forest", runtime="kubernetes", kubernetes={"namespace": "team-c", "image": "nightshift:1"})
-    reap = load("upkeep")["reap_gangs"].get_task("reap")
-    assert [place["namespace"] for place in reap.places] == ["team-a", "team-b"]  # type: ignore[union-attr]
+    write(corpora, "here")
+    reap = load("upkeep")["reap_pods"].get_task("reap")
+    assert [place["namespace"] for place in reap.places] == ["team-a", "team-b", "team-c"]  # type: ignore[union-attr]
     assert reap.retries == 0
 
 

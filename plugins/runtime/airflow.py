@@ -6,6 +6,9 @@ import hashlib
 
 from airflow.sdk.configuration import conf
 
+AIRFLOW = "nightshift/airflow"
+"""The label with the id: the reaper of another Airflow knows nothing of these tasks."""
+
 
 def airflow_id() -> str:
     """A short id of the deployment that this process belongs to, equal on all its workers; fit for a label."""
