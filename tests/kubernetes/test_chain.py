@@ -66,6 +66,12 @@ class Night:
             found.setdefault(task["task_id"], []).append(str(task["state"]))
         return found
 
+    def failures(self, dag: str, run: str) -> str:
+        """What the failed tasks of a run said last."""
+        failed = [task for task in self.rest.tasks(dag, run) if task["state"] == "failed"]
+        logs = (self.rest.log(dag, run, t["task_id"], t["try_number"], t["map_index"])[-3000:] for t in failed)
+        return "\n".join(f"{task['task_id']}:\n{log}" for task, log in zip(failed, logs, strict=True))
+
 
 @pytest.fixture(scope="module")
 def night(cluster: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Night]:
@@ -139,7 +145,7 @@ def runs(night: Night) -> dict[str, str]:
 
     def ended(dag: str, run: str) -> bool:
         state = str(rest.run(dag, run)["state"])
-        assert state != "failed", night.states(dag, run)
+        assert state != "failed", night.failures(dag, run)
         return state == "success"
 
     wait(lambda: ended("ingest_night", made["ingest_night"]), "the day is published")
