@@ -10,7 +10,9 @@ remembered, for a whole batch of new words at a time; the library hashes every n
 from __future__ import annotations
 
 import struct
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ class LanguageModel:
         reader.numbers("<d")
         if loss != _HIERARCHICAL or ngrams != 1:
             raise NightshiftError(f"{path}: only models with hierarchical softmax and without word n-grams can be read")
-        self._sizes, self._bucket = range(low, high + 1), bucket
+        self._sizes, self._bucket = range(low, high + 1), np.uint32(bucket)
         entries, words, _, _, pruned = reader.numbers("<iiiqq")
         known, counts, self.labels = {}, [], []
         for number in range(entries):
@@ -53,8 +55,9 @@ class LanguageModel:
                 self.labels.append(name.removeprefix("__label__"))
                 counts.append(count)
         self._known = known
-        self._row_of_hash = np.full(bucket, -1, np.int32)
+        # The smallest numbers that do, and 0 for none: most of the time goes to looking up in it what no cache holds.
         pairs = reader.array("<i4", 2 * pruned).reshape(-1, 2)
+        self._row_of_hash = np.zeros(bucket, np.min_scalar_type(words + pruned))
         self._row_of_hash[pairs[:, 0]] = words + pairs[:, 1]
         if not reader.numbers("<?")[0]:
             raise NightshiftError(f"{path}: only quantised models can be read")
@@ -66,8 +69,9 @@ class LanguageModel:
         self._forget()
 
     def _forget(self) -> None:
+        # A word that is looked up gets the next place.
+        self._places: defaultdict[str, int] = defaultdict(count().__next__)
         # Zeros: sums are added to.
-        self._places: dict[str, int] = {}
         self._sums = np.zeros((1024, self._vectors.shape[1]), np.float64)
         self._counts = np.zeros(1024)
 
@@ -75,23 +79,30 @@ class LanguageModel:
         """The likeliest label of a text given as its words, and the label's probability."""
         if len(self._places) > _LARGEST:
             self._forget()
-        if unseen := set(words).difference(self._places):
-            self._learn(sorted(unseen))
-        places = np.fromiter(map(self._places.__getitem__, words), np.int64, len(words))
+        known = len(self._places)
+        occurring = Counter(words)
+        places = np.fromiter(map(self._places.__getitem__, occurring), np.int64, len(occurring))
+        if fresh := len(self._places) - known:
+            try:
+                self._learn(list(islice(reversed(self._places), fresh))[::-1], known)
+            except BaseException:
+                self._forget()  # a place without sums would spoil every text to come
+                raise
+        times = np.fromiter(occurring.values(), np.float64, len(occurring))
         end = self._vectors[self._known["</s>"]] if "</s>" in self._known else 0.0
-        count = self._counts[places].sum() + ("</s>" in self._known)
-        if not count:
+        parts = times @ self._counts[places] + ("</s>" in self._known)
+        if not parts:
             return "", 0.0
-        hidden = (self._sums[places].sum(axis=0) + end) / count
+        hidden = (times @ self._sums[places] + end) / parts
         right = 1 / (1 + np.exp(-(self._output[: len(self.labels) - 1] @ hidden)))
         # The library adds so much before it takes the logarithm.
         scores = self._paths @ np.log(np.concatenate((1 - right, right)) + 1e-5)
         best = int(scores.argmax())
         return self.labels[best], float(min(np.exp(scores[best]), 1.0))
 
-    def _learn(self, words: list[str]) -> None:
-        """Add up the vectors of each new word and its n-grams."""
-        start, size = len(self._places), len(words)
+    def _learn(self, words: list[str], start: int) -> None:
+        """Add up the vectors of each new word, from place ``start`` on, and of its n-grams."""
+        size = len(words)
         while start + size > len(self._sums):
             self._sums = np.concatenate((self._sums, np.zeros_like(self._sums)))
             self._counts = np.concatenate((self._counts, np.zeros_like(self._counts)))
@@ -104,7 +115,6 @@ class LanguageModel:
             begins = np.flatnonzero(np.diff(owners, prepend=-1))
             sums[owners[begins]] += np.add.reduceat(self._vectors[rows], begins, axis=0)
             counts[owners[begins]] += np.diff(begins, append=len(owners))
-        self._places.update(zip(words, range(start, start + size), strict=True))
 
     def _ngrams(self, words: list[str]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """For each n, rows of the n-grams that the model kept, and the place of the word that each is of, ascending."""
@@ -113,26 +123,22 @@ class LanguageModel:
         owner = np.repeat(np.arange(len(marked)), lengths)
         planes, widths = _utf8("".join(marked))
         total = len(owner)
-        ends = np.repeat(np.cumsum(lengths), lengths)
-        places = np.arange(total)
+        room = np.repeat(np.cumsum(lengths), lengths) - np.arange(total)
         hashed = np.full(total, _BASIS, np.uint32)
-        for n in range(1, self._sizes.stop):
-            inside = places + n <= ends
-            hashed, places, ends = hashed[inside], places[inside], ends[inside]
-            last = places + n - 1
+        for n in range(1, min(self._sizes.stop, total + 1)):
+            # What begins in one word and ends in another is hashed too, and left out below: no copy is as quick.
+            hashed = hashed[: total - n + 1]
             for width, plane in enumerate(planes):
-                there = widths[last] > width
-                step = (hashed ^ plane[last]) * _PRIME
-                hashed = step if there.all() else np.where(there, step, hashed)
+                step = (hashed ^ plane[n - 1 :]) * _PRIME
+                hashed = np.where(widths[n - 1 :] > width, step, hashed) if width else step
             if n in self._sizes:
-                # A single character is none of the marks that a word is put between.
-                wanted = np.ones(len(places), np.bool_)
-                if n == 1:
-                    wanted = (places + 1 < ends) & (places > ends - lengths[owner[places]])
-                row = self._row_of_hash[hashed % np.uint32(self._bucket)].astype(np.int64)
-                wanted &= row >= 0
-                if wanted.any():
-                    yield row[wanted], owner[places[wanted]]
+                # The remainder by a division that numpy has in vectors.
+                row = self._row_of_hash[hashed - hashed // self._bucket * self._bucket]
+                wanted = (row > 0) & (room[: len(row)] >= n)
+                if n == 1:  # the marks that a word is put between are no character of it
+                    wanted &= (room > 1) & (room < lengths[owner])
+                if len(at := np.flatnonzero(wanted)):
+                    yield row[at], owner[at]
 
 
 class _Reader:

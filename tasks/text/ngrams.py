@@ -68,7 +68,7 @@ class Repeats:
 
 def _repeated(places: Integers, keys: Integers) -> tuple[Integers, Integers]:
     """The places whose key another place has too, ascending, and numbers for their keys."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)  # not stable: nothing below depends on the order of equals, and vectors are quicker
     ordered = keys[order]
     equal = ordered[1:] == ordered[:-1]
     again = np.zeros(len(keys), np.bool_)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 import unicodedata
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import chain
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import chain, count, islice, repeat
 from typing import Any
 
 import numpy as np
@@ -28,29 +28,46 @@ _OTHER, _MARK, _STOP = 0, 1, 2
 _STOPS = frozenset(".!?…‥⁇⁈⁉‼‽。！？．｡؟۔।॥։።፧၊။។៕᠃᠉⸮")  # noqa: RUF001
 
 
-@dataclass(frozen=True, slots=True)
 class Tokens:
     """The words and marks of a text, in order. Equal numbers in ``ids``, equal words; of this text only."""
 
-    ids: Integers
-    lengths: Integers
-    """Characters of each."""
-    lines: Integers
-    """The line that each stands in; lines are what ``\\n`` parts, blank ones included."""
-    lettered: NDArray[np.bool_]
-    """Whether there is a letter in it."""
-    marks: NDArray[np.bool_]
-    """Whether it is nothing but punctuation."""
-    kinds: NDArray[np.int8]
-    """2 for what may end a sentence, 1 for other punctuation, 0 for the rest."""
-    vocabulary: Vocabulary
+    def __init__(self, ids: Integers, counts: Integers, lines: Sequence[int], words: _Words) -> None:
+        self.ids = ids
+        self._counts, self._lines = counts, lines
+        """Words of each run, and runs of each line."""
+        self._words = words
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @functools.cached_property
+    def lengths(self) -> Integers:
+        """Characters of each."""
+        return self._words.lengths.values[self.ids]
+
+    @functools.cached_property
+    def lines(self) -> Integers:
+        """The line that each stands in; lines are what ``\\n`` parts, blank ones included."""
+        return np.repeat(np.repeat(np.arange(len(self._lines)), self._lines), self._counts)
+
+    @functools.cached_property
+    def lettered(self) -> NDArray[np.bool_]:
+        """Whether there is a letter in it."""
+        return self._words.lettered.values[self.ids]
+
+    @functools.cached_property
+    def marks(self) -> NDArray[np.bool_]:
+        """Whether it is nothing but punctuation."""
+        return self._words.marks.values[self.ids]
+
+    @functools.cached_property
+    def kinds(self) -> NDArray[np.int8]:
+        """2 for what may end a sentence, 1 for other punctuation, 0 for the rest."""
+        return self._words.kinds.values[self.ids]
+
     def occurring(self, words: Iterable[str]) -> int:
         """How many of these different words occur."""
-        known = (self.vocabulary.number(word) for word in words)
+        known = (self._words.numbers.get(word) for word in words)
         return sum(1 for number in known if number is not None and (self.ids == number).any())
 
     def sentences(self, count: int) -> Integers:
@@ -71,75 +88,79 @@ class Vocabulary:
     def __init__(self, language: str) -> None:
         self._language = language
         self._segment = segmenter(language)
-        self._forget()
-
-    def _forget(self) -> None:
-        self._rows: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}
-        self._starts, self._counts, self._flat = _Column(np.int64), _Column(np.int64), _Column(np.int64)
-        self._lengths, self._lettered = _Column(np.int64), _Column(np.bool_)
-        self._marks, self._kinds = _Column(np.bool_), _Column(np.int8)
-
-    def number(self, word: str) -> int | None:
-        """The number of a word, if it was ever seen."""
-        return self._numbers.get(word)
+        self._words = _Words()
 
     def read(self, text: str) -> Tokens:
         """Split and look up all of a text."""
-        if len(self._rows) > _LARGEST or len(self._numbers) > _LARGEST:
-            self._forget()
-        lines = [self._segment(line) if self._segment else line.split() for line in text.split("\n")]
+        if len(self._words.runs) > _LARGEST or len(self._words.numbers) > _LARGEST:
+            self._words = _Words()  # what was read before keeps the old ones
+        words, segment = self._words, self._segment
+        lines = [segment(line) if segment else line.split() for line in text.split("\n")]
         runs = list(chain.from_iterable(lines))
-        for run in set(runs).difference(self._rows):
-            self._learn(run)
-        rows = np.fromiter(map(self._rows.__getitem__, runs), np.int64, len(runs))
-        place = np.repeat(np.arange(len(lines)), np.fromiter(map(len, lines), np.int64, len(lines)))
-        counts = self._counts.values[rows]
+        known = len(words.runs)
+        rows = np.fromiter(map(words.runs.__getitem__, runs), np.int64, len(runs))
+        if fresh := _last(words.runs, len(words.runs) - known):
+            try:
+                words.learn(zip(fresh) if segment else map(split, fresh, repeat(self._language)))
+            except BaseException:
+                self._words = _Words()  # a number without a word behind it would spoil every text to come
+                raise
+        counts = words.counts.values[rows]
+        ids = words.flat.values[words.starts.values[rows]]
         if len(rows) and counts.max() > 1:
             ends = np.cumsum(counts)
-            first = np.repeat(self._starts.values[rows] - (ends - counts), counts)
-            ids = self._flat.values[first + np.arange(ends[-1])]
-            place = np.repeat(place, counts)
-        else:
-            ids = self._flat.values[self._starts.values[rows]]
-        return Tokens(
-            ids=ids,
-            lengths=self._lengths.values[ids],
-            lines=place,
-            lettered=self._lettered.values[ids],
-            marks=self._marks.values[ids],
-            kinds=self._kinds.values[ids],
-            vocabulary=self,
-        )
+            first = np.repeat(words.starts.values[rows] - (ends - counts), counts)
+            ids = words.flat.values[first + np.arange(ends[-1])]
+        return Tokens(ids, counts, [*map(len, lines)], words)
 
-    def _learn(self, run: str) -> None:
-        words = (run,) if self._segment else split(run, self._language)
-        self._rows[run] = len(self._rows)
-        self._starts.append(self._flat.size)
-        self._counts.append(len(words))
-        for word in words:
-            number = self._numbers.get(word)
-            if number is None:
-                number = self._numbers[word] = len(self._numbers)
-                self._lengths.append(len(word))
-                self._lettered.append(word.isalpha() or any(map(str.isalpha, word)))
-                self._marks.append(not word.isalnum() and all(map(_is_mark, word)))
-                self._kinds.append(_kind(word))
-            self._flat.append(number)
+
+class _Words:
+    """What is known of runs and words. One that is looked up gets the next number, to be learnt at once."""
+
+    def __init__(self) -> None:
+        self.runs: defaultdict[str, int] = defaultdict(count().__next__)
+        self.numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self.starts, self.counts, self.flat = _Column(np.int64), _Column(np.int64), _Column(np.int64)
+        """The words of a run: where they begin in ``flat``, and how many they are."""
+        self.lengths, self.lettered = _Column(np.int64), _Column(np.bool_)
+        self.marks, self.kinds = _Column(np.bool_), _Column(np.int8)
+
+    def learn(self, runs: Iterable[tuple[str, ...]]) -> None:
+        """Add runs, given as the words in each."""
+        found = list(runs)
+        counts = np.fromiter(map(len, found), np.int64, len(found))
+        known = len(self.numbers)
+        flat = [*map(self.numbers.__getitem__, chain.from_iterable(found))]
+        self.starts.extend(self.flat.size + np.cumsum(counts) - counts)
+        self.counts.extend(counts)
+        self.flat.extend(flat)
+        fresh = _last(self.numbers, len(self.numbers) - known)
+        self.lengths.extend([*map(len, fresh)])
+        self.lettered.extend([word[0].isalpha() or any(map(str.isalpha, word)) for word in fresh])
+        # Most begin with a letter or a figure, and that is no mark.
+        self.marks.extend([not word[0].isalnum() and not word.isalnum() and all(map(_is_mark, word)) for word in fresh])
+        self.kinds.extend([_OTHER if word[0].isalnum() else _kind(word) for word in fresh])
 
 
 class _Column:
-    """A growing array; ``values`` may hold more than was appended."""
+    """A growing array; ``values`` may hold more than was added."""
 
     def __init__(self, kind: type[np.generic]) -> None:
         self.values: NDArray[Any] = np.zeros(1024, kind)
         self.size = 0
 
-    def append(self, value: int) -> None:
-        if self.size == len(self.values):
-            self.values = np.concatenate((self.values, np.zeros_like(self.values)))
-        self.values[self.size] = value
-        self.size += 1
+    def extend(self, values: Sequence[int] | Integers) -> None:
+        size = self.size + len(values)
+        if size > len(self.values):
+            grown = np.zeros(max(size, 2 * len(self.values)), self.values.dtype)
+            grown[: self.size] = self.values[: self.size]
+            self.values = grown
+        self.values[self.size : size] = values
+        self.size = size
+
+
+def _last(known: dict[str, int], number: int) -> list[str]:
+    return list(islice(reversed(known), number))[::-1]
 
 
 def vocabulary(language: str) -> Vocabulary:

@@ -37,6 +37,9 @@ _ADDRESS = re.compile(
     r"(?:[\w+\-.]{2,}://)?(?:\S{1,200}@)?(?:(?:\d{1,3}\.){3}\d{1,3}|(?:[^\W_](?:[\w-]{0,62}[^\W_])?\.)+[^\W\dA-Z_]{2,63})"
     r"(?::\d{2,5})?(?:[/?#]\S*)?"
 )
+_SIGNS = re.compile(r"[.…+\-*^,–—~:<>=/]")
+"""Every match of `_WITHIN` begins with one."""
+_MARK_BEHIND = frozenset(",;:!?)")
 _listed = str.split
 _FACES = frozenset(
     _listed(
@@ -119,28 +122,42 @@ def split(chunk: str, language: str = "en") -> tuple[str, ...]:
         return whole
     if len(chunk) > LONGEST:
         return (chunk,)
+    # Most of the rest: a word at the end of a sentence, or of a part of one. What follows comes to the same.
+    word, mark = chunk[:-1], chunk[-1]
+    if (
+        len(word) > 1
+        and word.isalpha()
+        and word.isascii()
+        and (mark in _MARK_BEHIND or (mark == "." and (word[-1].islower() or word[-2:].isupper())))
+    ):
+        return (*known.get(word, (word,)), mark)
     before: list[str] = []
     behind: list[str] = []
     rest = chunk
-    while rest and rest not in known:
-        head, tail = _head(rest), 0
+    while rest:
+        head = _head(rest)
         if head and rest[head:] in known:
             before.append(rest[:head])
             rest = rest[head:]
             break
-        tail = _tail(rest[head:])
+        tail = _tail(rest[head:] if head else rest)
         if tail and rest[:-tail] in known:
             behind.append(rest[-tail:])
             rest = rest[:-tail]
-            break
-        if not head and not tail:
             break
         if head:
             before.append(rest[:head])
         if tail:
             behind.append(rest[-tail:])
+        elif not head:
+            break
         rest = rest[head : len(rest) - tail]
-    return _joined([*before, *(known.get(rest) or _inside(rest)), *reversed(behind)])
+        if rest in known:
+            break
+    within = known.get(rest) or _inside(rest)
+    if not before and not behind and len(within) == 1:
+        return within
+    return _joined([*before, *within, *reversed(behind)])
 
 
 def _joined(parts: list[str]) -> tuple[str, ...]:
@@ -153,17 +170,22 @@ def _joined(parts: list[str]) -> tuple[str, ...]:
 
 
 def _head(text: str) -> int:
+    first = text[0]
+    if first.isascii() and first.isalnum() and first not in "UCA":  # the first letters of US$, C$ and A$
+        return 0
     if found := _BEFORE.match(text):
         return found.end()
-    return int(_is_icon(text[0]))
+    return int(_is_icon(first))
 
 
 def _tail(text: str) -> int:
     if not text:
         return 0
+    last = text[-1]
+    if last.isascii() and last.isalnum() and (last.isdigit() or text[-5:-1].isalpha()):  # no unit, and no 's
+        return 0
     if found := _BEHIND.search(text[-8:]):
         return len(found[0])
-    last = text[-1]
     if last == ".":
         # After a small letter, or two capitals: not after an initial.
         return int(_low(text[-2:-1]) or (len(text) > 2 and text[-3:-1].isalpha() and text[-3:-1].isupper()))
@@ -173,7 +195,7 @@ def _tail(text: str) -> int:
 def _inside(text: str) -> tuple[str, ...]:
     if not text:
         return ()
-    if text.isalnum() or _ADDRESS.fullmatch(text):
+    if text.isalnum() or ("." in text and _ADDRESS.fullmatch(text)):
         return (text,)
     if not text.isascii() and any(map(_is_icon, text)):
         pieces = ("".join(run) for _, run in groupby(text, key=lambda c: c if _is_icon(c) else ""))
@@ -182,6 +204,8 @@ def _inside(text: str) -> tuple[str, ...]:
 
 
 def _between(text: str) -> tuple[str, ...]:
+    if not _SIGNS.search(text):
+        return (text,)
     parts: list[str] = []
     start = 0
     for found in _WITHIN.finditer(text):
