@@ -7,6 +7,7 @@ from typing import Any
 
 from data_contracts.base import SUITES, Contract, Subject, Table, current
 from tasks.config.gates import CleanGate
+from tasks.kinds.base import kind_of
 from tasks.step import Context
 from tasks.work import Read
 
@@ -23,20 +24,23 @@ class Clean:
 
     def config(self, context: Context) -> Any:
         corpus = context.corpus
-        return {**corpus.gates.clean.model_dump(mode="json"), "exact": corpus.clean.dedup.exact}
+        own = {} if corpus.kind.name == "documents" else {"kind": corpus.kind.digest_value()}
+        return {**corpus.gates.clean.model_dump(mode="json"), "exact": corpus.clean.dedup.exact, **own}
 
     def build(self, subject: Subject) -> Contract:
         import pandas as pd
         import pyarrow as pa
         from great_expectations import expectations as gxe
 
+        from data_contracts.engine.kinds import Measured, expect_of_kind, rates_of
         from data_contracts.engine.rows import Rows, buckets_for, differing, fill
         from tasks.cleaning import schema
         from tasks.config.corpus import Clean as CleanSection
 
         context, manifest = subject.context, subject.reads[0].manifest
         # Columns that filters add are those of the configuration when it was cleaned: nothing relies on them.
-        expected = schema.documents(CleanSection())
+        kind = kind_of(context.corpus.clean)
+        expected = schema.documents(CleanSection(kind=context.corpus.kind))
 
         def rows(by: str, *columns: str) -> Rows:
             kept = pa.schema([expected.field(name) for name in (by, *columns)])
@@ -44,9 +48,9 @@ class Clean:
 
         documents = rows("uid", "label", "language", "length")
         urls, texts = rows("url", "uid"), rows("digest", "uid")
-        types = fill(
-            context, manifest.of_role("documents"), [documents, urls, texts], subject.scratch, expected=expected
-        )
+        own = Measured(subject.scratch / "kind", kind, buckets=buckets_for(manifest))
+        wanted = [documents, urls, texts, *([own] if kind.bounds() else [])]
+        types = fill(context, manifest.of_role("documents"), wanted, subject.scratch, expected=expected)
         contract = Contract(metrics=_rates(subject))
         contract.table("columns", [pd.DataFrame(types, columns=["column", "type", "expected"])], key="column").expect(
             "columns",
@@ -59,9 +63,11 @@ class Clean:
             return contract
         labels, languages = _tally(documents)
         contract.metrics |= _shares(context.corpus.gates.clean, labels, languages)
+        contract.metrics |= rates_of(kind, subject)
         numbers = contract.measured()
         _expect_rates(subject, numbers, contract)
-        _expect_shares(context.corpus.gates.clean, numbers, contract)
+        _expect_shares(context.corpus.gates.clean, numbers, contract, labelled=kind.labelled)
+        expect_of_kind(kind, subject, contract, numbers, own)
         _expect_of_documents(context.corpus.gates.clean, contract.table("documents", documents, key="uid"))
         _expect_once(contract, "url", _Without(urls, "url"), "One URL stands twice: run dedup again.")
         if context.corpus.clean.dedup.exact:
@@ -160,7 +166,7 @@ def _expect_rates(subject: Subject, numbers: Table, contract: Contract) -> None:
         )
 
 
-def _expect_shares(gate: CleanGate, numbers: Table, contract: Contract) -> None:
+def _expect_shares(gate: CleanGate, numbers: Table, contract: Contract, *, labelled: bool) -> None:
     rows = int(contract.metrics["rows"])
     numbers.bound(
         "rows",
@@ -168,7 +174,9 @@ def _expect_shares(gate: CleanGate, numbers: Table, contract: Contract) -> None:
         most=contract.metrics["kept"],
         says="The files do not have as many rows as the manifest counts: a fault of dedup. Run dedup again.",
     )
-    if rows:
+    if rows and not labelled:
+        contract.skip("unlabelled_share", "rows of this kind need no label")
+    elif rows:
         numbers.bound(
             "unlabelled_share",
             most=gate.max_unlabelled,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from data_contracts.base import SUITES, Contract, Subject, current
+from tasks.models.base import RECIPES, labelled
 from tasks.step import Context
 from tasks.training.runs import features_folder
 from tasks.work import Read
@@ -33,15 +34,17 @@ class Features:
         gate = subject.context.corpus.gates.features
         labels, snapshot = subject.counts["labels"], subject.reads[1].manifest
         total = sum(labels.values())
+        learns = labelled(RECIPES.get(subject.context.corpus.train.recipe.name))
         contract = Contract(
             metrics={
-                "train_rows": float(total),
+                "train_rows": float(subject.counts["rows"]),
                 "validation_rows": float(sum(entry.rows for entry in snapshot.of_role("validation"))),
-                "labels": float(len(labels)),
-                "largest_label_share": max(labels.values()) / total if total else 1.0,
                 "vocabulary": float(subject.counts["vocabulary"]),
             }
         )
+        if learns:
+            contract.metrics["labels"] = float(len(labels))
+            contract.metrics["largest_label_share"] = max(labels.values()) / total if total else 1.0
         numbers = contract.measured()
         numbers.bound(
             "train_rows",
@@ -55,17 +58,20 @@ class Features:
             says="Too few rows to judge a model on (gates.features.min_validation_rows). Bring more partitions, or "
             "raise split.ratios.validation.",
         )
-        numbers.bound(
-            "labels",
-            least=gate.min_labels,
-            says="Fewer labels than gates.features.min_labels. Do the patterns of clean.labels still fit the URLs?",
-        )
-        numbers.bound(
-            "largest_label_share",
-            most=gate.max_label_share,
-            says="One label crowds out the others (gates.features.max_label_share): a model that always says it would "
-            "look good. Did the crawl miss a part of the site?",
-        )
+        if learns:
+            numbers.bound(
+                "labels",
+                least=gate.min_labels,
+                says="Fewer labels than gates.features.min_labels. Do the patterns of clean.labels still fit the URLs?",
+            )
+            numbers.bound(
+                "largest_label_share",
+                most=gate.max_label_share,
+                says="One label crowds out the others (gates.features.max_label_share): a model that always says it "
+                "would look good. Did the crawl miss a part of the site?",
+            )
+        else:
+            contract.skip("labels", "the recipe learns from none")
         numbers.bound(
             "vocabulary",
             least=gate.min_vocabulary,

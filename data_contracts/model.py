@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from data_contracts.base import SUITES, Contract, Subject, Table, current
 from tasks.config.gates import ModelGate
+from tasks.judging.base import measures_of
 from tasks.step import Context
 from tasks.training.runs import model_folder, report_folder
 from tasks.work import Read
 
 if TYPE_CHECKING:
     import pandas as pd
-
-OVERALL: tuple[Literal["accuracy", "macro_f1"], ...] = ("accuracy", "macro_f1")
 
 
 class Model:
@@ -45,7 +44,14 @@ class Model:
             theirs = None
         contract = Contract(metrics=_overall(ours, theirs))
         numbers = contract.measured()
-        _expect_overall(gate, numbers, classes=len(ours["per_class"]))
+        _expect_overall(gate, numbers, ours)
+        if not ours["per_class"]:
+            contract.skip("classes", "there are none: this model says numbers, or text")
+            if champion is None or theirs is None:
+                contract.skip("comparison with the champion", unfair or "there is no champion yet")
+            else:
+                _expect_no_worse(gate, numbers, ours, champion["version"])
+            return contract
         classes = _classes(gate, ours, theirs)
         table = contract.table("classes", [classes], key="label")
         table.expect(
@@ -56,7 +62,8 @@ class Model:
         if champion is None or theirs is None:
             contract.skip("comparison with the champion", unfair or "there is no champion yet")
             return contract
-        _expect_no_worse(gate, numbers, table, champion["version"])
+        _expect_no_worse(gate, numbers, ours, champion["version"])
+        _expect_no_worse_class(gate, table, champion["version"])
         few = classes["label"][classes["f1_below_champion"].isna()]
         if len(few):
             contract.skip(
@@ -78,26 +85,33 @@ def _unfair(gate: ModelGate, champion: dict[str, Any], rows: int) -> str | None:
 
 
 def _overall(ours: dict[str, Any], theirs: dict[str, Any] | None) -> dict[str, float]:
-    metrics: dict[str, float] = {name: _number(ours[name]) for name in OVERALL}
+    metrics: dict[str, float] = {measure.name: _number(ours[measure.name]) for measure in measures_of(ours)}
     # A class that was never rightly said: when at most one was, the model may as well be a constant.
-    metrics["classes_recognised"] = float(sum(_number(each["recall"]) > 0 for each in ours["per_class"].values()))
+    if ours["per_class"]:
+        metrics["classes_recognised"] = float(sum(_number(each["recall"]) > 0 for each in ours["per_class"].values()))
     if theirs is not None:
-        metrics |= {f"{name}_below_champion": _number(theirs[name]) - metrics[name] for name in OVERALL}
+        metrics |= {
+            f"{measure.name}_below_champion": -measure.gain(metrics[measure.name], _number(theirs.get(measure.name)))
+            for measure in measures_of(ours)
+        }
     return metrics
 
 
-def _expect_overall(gate: ModelGate, numbers: Table, *, classes: int) -> None:
-    for name in OVERALL:
+def _expect_overall(gate: ModelGate, numbers: Table, ours: dict[str, Any]) -> None:
+    for measure in measures_of(ours):
+        floor = gate.floors.get(measure.name)
         numbers.bound(
-            name,
-            least=gate.floors.get(name, 0.0),
-            most=1.0,
-            says=f"Below the floor (gates.model.floors.{name}), or not a number: then training diverged. Look at the "
-            "report's confusions and at the labels of the newest partitions.",
+            measure.name,
+            least=(0.0 if floor is None and measure.share else floor) if measure.rising else None,
+            most=1.0 if measure.rising and measure.share else None if measure.rising else floor,
+            says=f"Worse than gates.model.floors.{measure.name} allows, or not a number: then training diverged. Look "
+            "at the report's confusions and at the labels of the newest partitions.",
         )
+    if not ours["per_class"]:
+        return
     numbers.bound(
         "classes_recognised",
-        least=min(2, classes),
+        least=min(2, len(ours["per_class"])),
         says="It says the same whatever it reads. Are the labels right, is there text left after clean.strip?",
     )
 
@@ -115,16 +129,19 @@ def _classes(gate: ModelGate, ours: dict[str, Any], theirs: dict[str, Any] | Non
     return pd.DataFrame(rows, columns=["label", "rows", "f1", "f1_below_champion"])
 
 
-def _expect_no_worse(gate: ModelGate, numbers: Table, classes: Table, version: int) -> None:
-    from great_expectations import expectations as gxe
-
-    for name in OVERALL:
+def _expect_no_worse(gate: ModelGate, numbers: Table, ours: dict[str, Any], version: int) -> None:
+    for measure in measures_of(ours):
         numbers.bound(
-            f"{name}_below_champion",
+            f"{measure.name}_below_champion",
             most=gate.tolerance,
             says=f"Worse than champion {version} on the same rows by more than gates.model.tolerance. The champion "
             "stays. What changed in the data since its snapshot? The report compares the two.",
         )
+
+
+def _expect_no_worse_class(gate: ModelGate, classes: Table, version: int) -> None:
+    from great_expectations import expectations as gxe
+
     classes.expect(
         "class_below_champion",
         gxe.ExpectColumnValuesToBeBetween(column="f1_below_champion", max_value=gate.class_tolerance),

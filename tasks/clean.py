@@ -16,6 +16,7 @@ from tasks.catalog import Catalog, FileEntry, Input, Manifest, fingerprint
 from tasks.command import PartitionType, ShardType, finish, given_corpus, make_context
 from tasks.config import Corpus
 from tasks.errors import BadInput, Corrupt
+from tasks.kinds.base import kind_of
 from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
 
@@ -195,12 +196,17 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
 
 def _config(corpus: Corpus) -> str:
     # How many shards there are, and what counts as a duplicate, changes nothing about a document.
-    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup"}))
+    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup"}) | _kind_code(corpus))
+
+
+def _kind_code(corpus: Corpus) -> dict[str, Any]:
+    """Of documents nothing: their code is this step's own."""
+    return {} if corpus.kind.name == "documents" else {"code": kind_of(corpus.clean).code()}
 
 
 def _extraction(corpus: Corpus) -> str:
     """Digest of all that makes a text, and decides nothing about it."""
-    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup", "filters"}))
+    return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup", "filters"}) | _kind_code(corpus))
 
 
 def _inputs(raw_folder: str, raw: Manifest) -> tuple[Input, ...]:
@@ -239,16 +245,20 @@ def _items(
     context: Context, partition: str, raw: Manifest, entries: list[FileEntry], scratch: Path, tally: Counter[str]
 ) -> Iterator[Raw | Gone]:
     """The raw documents of the shard's files, one local copy at a time."""
-    from tasks.cleaning.reading import read_rows, read_warc
+    from tasks.cleaning.reading import begin_of, read_rows, read_warc
 
-    limit = context.corpus.clean.document_bytes
+    limit, kind = context.corpus.clean.document_bytes, kind_of(context.corpus.clean)
     for entry in entries:
         name = context.store.url_of(entry.key)
         local = context.catalog.fetch(entry, scratch / Path(entry.key).name)
         if entry.role == "warc":
             yield from read_warc(local, name=name, limit=limit, tally=tally)
+        elif raw.details["format"] in kind.formats:
+            yield from kind.read(local, name=name, moment=begin_of(partition), limit=limit)
         else:
-            yield from read_rows(local, name=name, details=raw.details, partition=partition, limit=limit)
+            yield from read_rows(
+                local, name=name, details=raw.details, partition=partition, limit=limit, cells=kind.cells
+            )
         local.unlink()
 
 

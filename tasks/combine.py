@@ -8,6 +8,7 @@ import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.models.base import labelled
 from tasks.step import Context, Step, StepResult
 from tasks.training import Training
 from tasks.training.work import add_table, claim, open_training, read_table
@@ -33,10 +34,11 @@ def combine(context: Context, training: Training) -> StepResult:
     if done := work.done():
         return done
     labels = _summed_labels(reads)
+    rows = sum(shard.manifest.counts["rows"] for shard in reads)
     unlabelled = sum(shard.manifest.counts["unlabelled"] for shard in reads)
-    _require_learnable(training, labels, unlabelled)
+    _require_learnable(training, labels, rows, unlabelled)
     tables = [read_table(context, entry) for shard in reads for entry in shard.manifest.of_role("counts")]
-    features = training.recipe.combine(tables, labels.total())
+    features = training.recipe.combine(tables, rows)
     if not features.num_rows:
         seen = sum(table.num_rows for table in tables)
         raise BadInput(
@@ -45,7 +47,7 @@ def combine(context: Context, training: Training) -> StepResult:
             "or clean.strip removes all text"
         )
     counts = {
-        "rows": labels.total(),
+        "rows": rows,
         "unlabelled": unlabelled,
         "vocabulary": features.num_rows,
         "labels": dict(sorted(labels.items())),
@@ -60,14 +62,17 @@ def _summed_labels(shards: list[Read]) -> Counter[str]:
     return labels
 
 
-def _require_learnable(training: Training, labels: Counter[str], unlabelled: int) -> None:
+def _require_learnable(training: Training, labels: Counter[str], rows: int, unlabelled: int) -> None:
     of = f"the train split of snapshot {training.snapshot_id} ({training.corpus.corpus})"
-    if not labels:
+    learns = labelled(training.recipe)
+    if not learns and not rows:
+        raise BadInput(f"{of} has no rows: check that documents were kept, and split.ratios")
+    if learns and not labels:
         raise BadInput(
             f"{of} has no rows with a label ({unlabelled} without): check clean.labels, train.label "
             f"({training.corpus.train.label!r}) and that documents were kept"
         )
-    if len(labels) == 1:
+    if learns and len(labels) == 1:
         (only,) = labels
         raise BadInput(
             f"{of} has one label only, {only!r} ({labels.total()} rows): a classifier needs two; check clean.labels "
@@ -77,7 +82,7 @@ def _require_learnable(training: Training, labels: Counter[str], unlabelled: int
         raise BadInput(
             f"the validation split of snapshot {training.snapshot_id} ({training.corpus.corpus}) is empty, so no model "
             f"can be judged: raise split.ratios.validation ({training.corpus.split.ratios.validation}), or bring more "
-            f"documents (train has {labels.total()})"
+            f"documents (train has {rows})"
         )
 
 

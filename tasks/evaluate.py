@@ -13,6 +13,7 @@ import click
 
 from tasks.command import ShardType, step_command
 from tasks.errors import BadInput
+from tasks.judging.base import measures_of
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, load_model
 from tasks.training.curves import read_curves
@@ -20,8 +21,8 @@ from tasks.training.work import claim, open_training, require_part
 from tasks.work import Read, read
 
 if TYPE_CHECKING:
+    from tasks.judging.base import Judge
     from tasks.models.base import Scoring
-    from tasks.training.scoring import Scores
 
 STEP = Step("evaluate", 1, ("pyarrow", "numpy", "matplotlib", "jinja2"))
 
@@ -51,7 +52,8 @@ def evaluate_part(context: Context, training: Training, part: Shard) -> StepResu
 
     An empty part has no metrics: ``details["metrics"]["validation"]["rows"]`` is 0.
     """
-    from tasks.training.scoring import Scores
+    from tasks.judging.base import JUDGES
+    from tasks.models.base import judge_of
 
     require_part(training, part)
     model = read(context, training.model(part), training.made_by(part))
@@ -62,7 +64,10 @@ def evaluate_part(context: Context, training: Training, part: Shard) -> StepResu
         scores = _score(context, training, "validation", {"part": load_model(context, model.manifest)})["part"]
         message = ""
     else:
-        scores, message = Scores.of(()), f"part {part} is empty: nothing to score"
+        scores, message = (
+            JUDGES.get(judge_of(training.recipe))(None, None, ()),
+            f"part {part} is empty: nothing to score",
+        )
     metrics = {"validation": scores.metrics()}
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         files = [work.add("metrics", _json(Path(scratch) / "metrics.json", metrics))]
@@ -124,7 +129,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
 
 
 def _champion(
-    context: Context, training: Training, rival: Rival, scores: dict[str, dict[str, Scores]]
+    context: Context, training: Training, rival: Rival, scores: dict[str, dict[str, Judge]]
 ) -> dict[str, Any]:
     from tasks.training.overlap import trained_on
 
@@ -160,12 +165,12 @@ def _rival(context: Context, training: Training) -> Rival | None:
 
 def _score(
     context: Context, training: Training, split: str, models: dict[str, tuple[Scoring, Any]]
-) -> dict[str, Scores]:
+) -> dict[str, Judge]:
     from tasks.training.scoring import score
 
     scores, rows = score(context, training, split, models)
     first = next(iter(scores.values()))
-    if split == "validation" and not first.pairs:
+    if split == "validation" and not first.metrics()["rows"]:
         raise BadInput(
             f"the validation split of snapshot {training.snapshot_id} ({training.corpus.corpus}) has no rows with a "
             f"label ({rows.unlabelled} without), so no model can be judged: raise split.ratios.validation, bring more "
@@ -182,16 +187,17 @@ def _counts(metrics: dict[str, Any]) -> dict[str, Any]:
     return {
         **counts,
         "unseen_labels": sum(unseen.values()),
-        "accuracy": metrics["validation"]["accuracy"],
-        "macro_f1": metrics["validation"]["macro_f1"],
+        **{m.name: metrics["validation"][m.name] for m in measures_of(metrics["validation"])},
     }
 
 
 def _verdict(metrics: dict[str, Any], champion: dict[str, Any] | None) -> str:
-    said = f"validation macro-F1 {metrics['validation']['macro_f1']:.4f}"
+    leading = measures_of(metrics["validation"])[0]
+    said = f"validation {leading.title} {metrics['validation'][leading.name]:.4f}"
     if champion is None:
         return f"{said}; there is no champion yet"
-    return f"{said}; champion {champion['version']}: {champion['metrics']['validation']['macro_f1']:.4f}"
+    theirs = champion["metrics"]["validation"].get(leading.name)
+    return f"{said}; champion {champion['version']}: " + ("not measured so" if theirs is None else f"{theirs:.4f}")
 
 
 def _json(path: Path, value: object) -> Path:

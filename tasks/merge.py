@@ -9,6 +9,7 @@ import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.judging.base import headline, measures_of
 from tasks.models._voting import Votes
 from tasks.models.base import MirroredRecipe, ShardedRecipe
 from tasks.step import Context, Shard, Step, StepResult
@@ -87,6 +88,7 @@ def merge(context: Context, training: Training) -> StepResult:
         "validation": validation,
         "tolerance": training.corpus.train.merge_tolerance,
         "snapshot": {"id": training.snapshot_id, "digest": training.snapshot.digest()},
+        "warm_start": parts[0].model.manifest.details.get("warm_start"),
     }
     return work.commit(files, counts=counts, details=details, message=message)
 
@@ -118,21 +120,26 @@ def _validate(context: Context, training: Training, model: Any) -> dict[str, Any
     return scores["union"].metrics()
 
 
-def _headline(metrics: dict[str, Any]) -> dict[str, float]:
-    return {name: metrics[name] for name in ("accuracy", "macro_f1")}
+def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
+    return headline(metrics)
 
 
-def _choose(validation: dict[str, dict[str, float]], merged: str, tolerance: float) -> tuple[str, str]:
-    """The merged model, unless it lies more than ``tolerance`` of macro-F1 under the best part; and why."""
-    union = validation[merged]["macro_f1"]
-    best = max((name for name in validation if name != merged), key=lambda name: validation[name]["macro_f1"])
-    highest = validation[best]["macro_f1"]
-    if union < highest - tolerance:
+def _choose(validation: dict[str, dict[str, Any]], merged: str, tolerance: float) -> tuple[str, str]:
+    """The merged model, unless it is worse than the best part by more than ``tolerance``; and why."""
+    leading = measures_of(validation[merged])[0]
+    scores = {name: numbers[leading.name] for name, numbers in validation.items()}
+    sign = 1 if leading.rising else -1
+    best = max((name for name in scores if name != merged), key=lambda name: sign * scores[name])
+    if leading.gain(scores[merged], scores[best]) < -tolerance:
+        where = "under" if leading.rising else "over"
         return best, (
-            f"the {merged}'s macro-F1 {union:.4f} lies more than train.merge_tolerance ({tolerance}) under {best}'s "
-            f"{highest:.4f}: {best} is the candidate"
+            f"the {merged}'s {leading.title} {scores[merged]:.4f} lies more than train.merge_tolerance ({tolerance}) "
+            f"{where} {best}'s {scores[best]:.4f}: {best} is the candidate"
         )
-    return merged, f"the {merged}'s macro-F1 is {union:.4f}, the best part's ({best}) {highest:.4f}"
+    return (
+        merged,
+        f"the {merged}'s {leading.title} is {scores[merged]:.4f}, the best part's ({best}) {scores[best]:.4f}",
+    )
 
 
 @step_command("merge", partition=False)

@@ -63,7 +63,7 @@ def predict(context: Context, partition: str) -> StepResult:
                 _score_file(context, entry, Path(scratch), scorer.columns, out, progress)
             files.append(work.add("predictions", out.path, rows=out.rows))
     counts = {
-        "documents": scorer.said.total(),
+        "documents": scorer.rows,
         "version": champion.version,
         "labels": dict(sorted(scorer.said.items())),
     }
@@ -92,11 +92,13 @@ def predict_files(context: Context, inputs: list[Path], output: Path, *, text: s
     from tasks.cleaning.output import TableFile
     from tasks.cleaning.raw import batches
     from tasks.cleaning.schema import REJECTS
-    from tasks.predicting.inputs import documents, expand
+    from tasks.kinds.base import kind_of
+    from tasks.predicting.inputs import expand
     from tasks.predicting.scorer import Predictions, Scorer
     from tasks.training import load_model
 
-    files = expand(inputs)
+    kind = kind_of(context.corpus.clean)
+    files = expand(inputs, kind)
     champion, model = _champion(context)
     settings = context.corpus.clean.model_copy(update={"filters": ()})
     scorer = Scorer(champion, *load_model(context, model))
@@ -112,7 +114,7 @@ def predict_files(context: Context, inputs: list[Path], output: Path, *, text: s
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=".writing-", dir=output)))
         rejects = TableFile("rejects", scratch, REJECTS)
         crew = stack.enter_context(Crew(settings, workers=workers, log=context.log))
-        raws = documents(files, text=text, limit=settings.document_bytes, tally=tally)
+        raws = kind.inputs(files, text=text, limit=settings.document_bytes, tally=tally)
         with Predictions(scratch / "predictions.parquet", scorer) as out:
             for outcomes in crew.refine(batches(raws)):
                 kept = pc.is_null(outcomes["reason"])
@@ -126,8 +128,8 @@ def predict_files(context: Context, inputs: list[Path], output: Path, *, text: s
             shutil.move(path, output / path.name)
     counts: dict[str, Any] = {
         "files": len(files),
-        "documents": scorer.said.total() + rejected.total(),
-        "scored": scorer.said.total(),
+        "documents": scorer.rows + rejected.total(),
+        "scored": scorer.rows,
         "rejected": dict(sorted(rejected.items())),
         **dict(sorted(tally.items())),
         "version": champion.version,

@@ -10,6 +10,7 @@ import click
 
 from tasks.command import ShardType, step_command
 from tasks.log import Progress
+from tasks.models.base import labelled
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training
 from tasks.training.work import add_table, claim, open_training, require_shard
@@ -25,8 +26,8 @@ STEP = Step("prepare", 1, ("pyarrow",))
 def prepare(context: Context, training: Training, shard: Shard) -> StepResult:
     """Map: one file of role ``counts`` under ``features/…/shards/<i>-of-<n>/``.
 
-    ``counts``: ``rows`` (labelled), ``unlabelled``, ``terms``, ``labels`` ({label: rows}). A shard
-    without rows is legal.
+    ``counts``: ``rows`` (labelled, or all where the recipe needs no labels), ``unlabelled``, ``terms``, ``labels``
+    ({label: rows}, of a recipe that learns them). A shard without rows is legal.
     """
     from tasks.training.rows import Rows
 
@@ -35,18 +36,18 @@ def prepare(context: Context, training: Training, shard: Shard) -> StepResult:
     if done := work.done():
         return done
     rows = Rows(context, training, "train", shard)
-    labels: Counter[str] = Counter()
+    labels: Counter[str | None] = Counter()
     table = training.recipe.count(_counting(rows, labels, Progress(context.log, "documents", rows.total)))
     counts = {
         "rows": labels.total(),
         "unlabelled": rows.unlabelled,
         "terms": table.num_rows,
-        "labels": dict(sorted(labels.items())),
+        "labels": dict(sorted(labels.items(), key=str)) if labelled(training.recipe) else {},
     }
     return work.commit([add_table(work, "counts", table)], counts=counts)
 
 
-def _counting(rows: Rows, labels: Counter[str], progress: Progress) -> Iterator[pa.Table]:
+def _counting(rows: Rows, labels: Counter[str | None], progress: Progress) -> Iterator[pa.Table]:
     for batch in rows:
         labels.update(batch["label"].to_pylist())
         yield batch

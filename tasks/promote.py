@@ -11,6 +11,7 @@ import click
 from tasks.catalog import Manifest
 from tasks.command import step_command
 from tasks.errors import BadInput, GateFailed
+from tasks.judging.base import measures_of
 from tasks.model_registry import Champion, Registry, Version
 from tasks.model_registry.change import Change, crown
 from tasks.step import Context, Step, StepResult
@@ -122,7 +123,7 @@ def _result(context: Context, version: Version, *, noop: bool, message: str) -> 
         corpus=version.corpus,
         manifest=context.catalog.url(version.folder),
         noop=noop,
-        counts={"version": version.version, "accuracy": validation["accuracy"], "macro_f1": validation["macro_f1"]},
+        counts={"version": version.version, **{m.name: validation[m.name] for m in measures_of(validation)}},
         message=message,
     )
 

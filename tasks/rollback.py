@@ -8,6 +8,7 @@ import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.judging.base import said
 from tasks.model_registry import Registry, Version
 from tasks.model_registry.change import Change, crown
 from tasks.step import Context, Step, StepResult
@@ -54,8 +55,8 @@ def history(context: Context) -> StepResult:
         scores = version.metrics["validation"]
         backed = registry.backed(version.version)
         lines.append(
-            f"version {version.version}: run {version.run}, accuracy {scores['accuracy']:.4f}, "
-            f"macro-F1 {scores['macro_f1']:.4f}, {f'backup {backed.url}' if backed else 'not backed up'}"
+            f"version {version.version}: run {version.run}, {said(scores)}, "
+            f"{f'backup {backed.url}' if backed else 'not backed up'}"
         )
     return StepResult(
         step=STEP.name,

@@ -128,11 +128,12 @@ class ChoiceOf:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(
-            self._validate,
+            self.validate,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda choice: choice.digest_value()),
         )
 
-    def _validate(self, value: object) -> Choice:
+    def validate(self, value: object) -> Choice:
+        """The choice that a YAML value means; raises ``ValueError``."""
         if isinstance(value, Choice):
             return value
         if isinstance(value, str):

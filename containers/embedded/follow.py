@@ -24,7 +24,7 @@ ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 _MARKS = {"success": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[dim]·[/]", "upstream_failed": "[red]·[/]"}
 _SHOWN = ("documents", "kept", "rows", "visited", "unchanged", "train", "validation", "test", "vocabulary", "trees")
 _RATED = ("crawl", "clean", "dedup")
-_SCORES = ("accuracy", "macro_f1", "version", "files", "expectations", "failed")
+_SCORES = ("accuracy", "macro_f1", "f1", "perplexity", "r2", "rmse", "version", "files", "expectations", "failed")
 
 
 @dataclass(slots=True)

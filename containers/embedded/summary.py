@@ -9,6 +9,7 @@ from rich.table import Table
 
 from tasks.backups.vault import Vault
 from tasks.catalog import Catalog
+from tasks.judging.base import headline, said
 from tasks.model_registry import Registry
 
 STAGES = ("raw", "clean", "splits", "features", "model")
@@ -74,13 +75,15 @@ def show(console: Console, summary: dict[str, Any]) -> None:
     table.add_row("documents", f"{documents['in']} in, {documents['kept']} kept, {documents['unchanged']} unchanged")
     table.add_row("rejected", rejected or "none")
     for stage, verdict in summary["gates"].items():
-        said = "passed" if verdict["passed"] else "FAILED"
-        table.add_row(f"gate {stage}", f"{said}, {verdict['expectations']} expectations, {verdict['skipped']} skipped")
+        passed = "passed" if verdict["passed"] else "FAILED"
+        table.add_row(
+            f"gate {stage}", f"{passed}, {verdict['expectations']} expectations, {verdict['skipped']} skipped"
+        )
     if champion:
         for split, metrics in champion["metrics"].items():
             before = (champion["previous_metrics"] or {}).get(split)
-            was = f" (champion before: {before['accuracy']:.3f}, {before['macro_f1']:.3f})" if before else ""
-            table.add_row(split, f"accuracy {metrics['accuracy']:.3f}, macro-F1 {metrics['macro_f1']:.3f}{was}")
+            was = f" (champion before: {said(before, 3)})" if before else ""
+            table.add_row(split, f"{said(metrics, 3)}{was}")
         table.add_row("champion", f"version {champion['version']}: {champion['model']}")
         table.add_row("report", "\n".join([*summary["report"], *filter(None, [summary.get("report_copy")])]))
     else:
@@ -103,7 +106,7 @@ def _gates(catalog: Catalog, corpus: str, partition: str, run: str | None) -> di
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, Any]:
-    return {name: metrics[name] for name in ("accuracy", "macro_f1", "rows")}
+    return {**headline(metrics), "rows": metrics["rows"]}
 
 
 def _by_count(item: tuple[str, int]) -> int:

@@ -50,7 +50,9 @@ class Rows:
 
     def add(self, table: pa.Table) -> None:
         """Append rows of a table that has at least the columns kept."""
-        kept = table.select(self.columns).cast(self._schema)
+        self._write_by_home(table.select(self.columns).cast(self._schema))
+
+    def _write_by_home(self, kept: pa.Table) -> None:
         if len(self._paths) == 1:
             self._write(0, kept)
             return

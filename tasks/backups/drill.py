@@ -12,6 +12,7 @@ from tasks.backups.vault import Vault
 from tasks.catalog import Catalog
 from tasks.config import Corpus
 from tasks.errors import Corrupt, GateFailed
+from tasks.judging.base import measures_of
 from tasks.model_registry import Registry, Version
 from tasks.restore import STEP, choose, restore
 from tasks.step import Context, StepResult
@@ -20,14 +21,13 @@ from tasks.training import Training, load_model
 from tasks.training.scoring import score
 
 SPLITS = ("validation", "test")
-NUMBERS = ("rows", "accuracy", "macro_f1")
 
 
 def rehearse(context: Context, vault: Vault, *, version: int | None, at: datetime) -> StepResult:
     """Restore a backup into a scratch folder of this machine, score its champion there, and compare.
 
-    ``counts``: ``version``, ``files``, ``bytes``, and of each split ``<split>_rows``, ``_accuracy`` and
-    ``_macro_f1`` as scored now, which are those recorded at promotion.
+    ``counts``: ``version``, ``files``, ``bytes``, and of each split ``<split>_rows`` and the measures
+    (as ``_accuracy``) as scored now, which are those recorded at promotion.
 
     Raises:
         BadInput: there is no backup of that version.
@@ -55,7 +55,7 @@ def rehearse(context: Context, vault: Vault, *, version: int | None, at: datetim
         assert found is not None  # just restored
         scored = _score(scratch, found)
     _compare(vault, found, scored)
-    numbers = {f"{split}_{name}": scored[split][name] for split in SPLITS for name in NUMBERS}
+    numbers = {f"{split}_{name}": scored[split][name] for split in SPLITS for name in _numbers(scored[split])}
     return StepResult(
         step=STEP.name,
         corpus=vault.corpus,
@@ -83,7 +83,7 @@ def _compare(vault: Vault, version: Version, scored: dict[str, dict[str, Any]]) 
     different = [
         f"{split} {name} {scored[split][name]}, recorded {version.metrics[split][name]}"
         for split in SPLITS
-        for name in NUMBERS
+        for name in _numbers(version.metrics[split])
         if not _equal(scored[split][name], version.metrics[split][name])
     ]
     if different:
@@ -91,6 +91,10 @@ def _compare(vault: Vault, version: Version, scored: dict[str, dict[str, Any]]) 
             f"version {version.version} of {vault.corpus} came back from its backup, but is not what was promoted: "
             f"{'; '.join(different)}. Were libraries changed since? It was made with {version.code}"
         )
+
+
+def _numbers(metrics: dict[str, Any]) -> tuple[str, ...]:
+    return ("rows", *(measure.name for measure in measures_of(metrics)))
 
 
 def _equal(now: float | None, then: float | None) -> bool:

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from tasks.cleaning.child import Child, Lost
 from tasks.cleaning.nursery import Nursery
-from tasks.cleaning.refine import Refiner
 from tasks.config.corpus import Clean
+from tasks.kinds.base import kind_of
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -28,7 +28,7 @@ class IsolatedRefiner:
         self._clean = clean
         self._nursery = nursery
         self._log = log
-        self._refiner = Refiner(clean)
+        self._refiner = kind_of(clean).refiner(clean)
         self._child: Child | None = None
         self._closed = False
         self.peak_memory = 0
@@ -73,7 +73,7 @@ class IsolatedRefiner:
             position = suspect.schema.get_field_index(name)
             suspect = suspect.set_column(position, suspect.schema.field(name), pa.array([value]))
         # A document with a fault is rejected by it unseen, so this is safe here.
-        rejected = self._refiner.batch(suspect)
+        rejected: pa.RecordBatch = self._refiner.batch(suspect)
         self._log.warning("page rejected", url=suspect.column("url")[0].as_py(), **verdict, said=lost.said)
         return rejected
 

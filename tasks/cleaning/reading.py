@@ -61,40 +61,59 @@ def read_warc(path: Path, *, name: str, limit: int, tally: Counter[str]) -> Iter
 
 
 def read_rows(
-    path: Path, *, name: str, details: Mapping[str, Any], partition: str, limit: int, anonymous: bool = False
+    path: Path,
+    *,
+    name: str,
+    details: Mapping[str, Any],
+    partition: str,
+    limit: int,
+    anonymous: bool = False,
+    cells: tuple[str, ...] = (),
 ) -> Iterator[Raw]:
     """Rows of a file in file order, as ``details`` (``format``, ``columns``) of the raw manifest says.
 
     A row without a time of its own is of its partition's first moment. A row that cannot be read is a
     document with the fault ``malformed`` or ``too_large``; one without an id is malformed, unless
-    ``anonymous`` rows are taken: their place names them.
+    ``anonymous`` rows are taken: their place names them. ``cells`` are columns that make the body, as a JSON
+    object, in place of the text.
 
     Raises:
         BadInput: the file breaks off, or is not of its format.
     """
     columns: Mapping[str, str] = details["columns"]
     read = {"jsonl": _jsonl, "csv": _csv, "parquet": _parquet}[details["format"]]
-    day = datetime.combine(date.fromisoformat(partition), time(), UTC)
+    day = begin_of(partition)
+    wanted = [*(column for key, column in columns.items() if key != "text" or not cells), *cells]
     try:
-        for place, row in read(path, list(columns.values()), 2 * limit + (1 << 20)):
+        for place, row in read(path, wanted, 2 * limit + (1 << 20)):
             if isinstance(row, str):
                 yield Raw(uid_of(f"{name}#{place}"), "", day, fault=row, value=f"row {place} of {name}")
             else:
-                yield _raw(row, columns, day, limit, f"row {place} of {name}", anonymous)
+                yield _raw(row, columns, day, limit, f"row {place} of {name}", anonymous, cells)
     except (EOFError, gzip.BadGzipFile, csv.Error) as error:
         raise BadInput(f"{name}: cannot be read to its end: {error}") from error
 
 
 def _raw(
-    row: Mapping[str, Any], columns: Mapping[str, str], day: datetime, limit: int, place: str, anonymous: bool
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    day: datetime,
+    limit: int,
+    place: str,
+    anonymous: bool,
+    cells: tuple[str, ...],
 ) -> Raw:
     def cell(key: str) -> str | None:
         value = row.get(columns[key]) if key in columns else None
         return None if value is None or value == "" else _storable(str(value))
 
-    url, text = cell("url") or "", cell("text")
+    url = cell("url") or ""
     key = cell("id") or url or (place if anonymous else "")
-    body = (text or "").encode()
+    if cells:
+        values = {name: row.get(name) for name in cells}
+        body = _storable(json.dumps(values, ensure_ascii=False, default=str)).encode()
+    else:
+        body = (cell("text") or "").encode()
     when = _moment(row.get(columns["timestamp"])) if "timestamp" in columns else day
     fault, value = None, ""
     if not key or when is None:
@@ -106,7 +125,7 @@ def _raw(
         url=url,
         timestamp=when or day,
         body=body,
-        content_type="text/plain",
+        content_type="application/json" if cells else "text/plain",
         charset="utf-8",
         label=cell("label"),
         language=cell("language"),
@@ -114,6 +133,11 @@ def _raw(
         fault=fault,
         value=value,
     )
+
+
+def begin_of(partition: str) -> datetime:
+    """The first moment of a partition's day."""
+    return datetime.combine(date.fromisoformat(partition), time(), UTC)
 
 
 def _moment(value: Any) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from tasks.filters.base import FILTERS
+from tasks.kinds.base import kind_of
 
 if TYPE_CHECKING:
     from tasks.config.corpus import Clean
@@ -70,7 +71,7 @@ def measures(clean: Clean) -> list[str]:
 
 def documents(clean: Clean) -> pa.Schema:
     """Columns of kept documents under this configuration."""
-    return pa.schema([*_DOCUMENT, *((name, pa.float64()) for name in measures(clean))])
+    return pa.schema([*_DOCUMENT, *kind_of(clean).fields, *((name, pa.float64()) for name in measures(clean))])
 
 
 def outcomes(clean: Clean) -> pa.Schema:

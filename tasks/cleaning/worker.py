@@ -26,6 +26,7 @@ import pyarrow as pa
 from tasks.cleaning.raw import Raw, batches
 from tasks.cleaning.refine import Refiner
 from tasks.config.corpus import Clean
+from tasks.kinds.base import kind_of
 
 CONFIG = b"clean"
 STATE = struct.Struct("<qq")
@@ -103,7 +104,7 @@ def _child(incoming: int, outgoing: int, errors: int, state: int) -> NoReturn:
 def _serve(source: BinaryIO, target: BinaryIO, state: mmap.mmap) -> None:
     incoming = pa.ipc.open_stream(source)
     clean = Clean.model_validate_json(incoming.schema.metadata[CONFIG])
-    refiner = Refiner(clean)
+    refiner = kind_of(clean).refiner(clean)
     limit = clean.document_timeout.total_seconds()
     memory = 0
 

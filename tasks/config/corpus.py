@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from tasks.config.cron import check_cron, last_tick
 from tasks.config.gates import Gates
 from tasks.config.kubernetes import Kubernetes
 from tasks.config.quantity import Cpu, Memory
 from tasks.filters.base import FILTERS
-from tasks.models.base import RECIPES
+from tasks.judging.base import JUDGES
+from tasks.kinds.base import KINDS
+from tasks.models.base import RECIPES, judge_of, kinds_of
 from tasks.section import Bytes, Choice, ChoiceOf, Duration, Section
 from tasks.sources.base import SOURCES
 from tasks.splits.base import STRATEGIES, Ratios
@@ -136,6 +138,12 @@ class Dedup(Section):
 class Clean(Section):
     """From raw bytes to documents."""
 
+    kind: Annotated[Choice, ChoiceOf(KINDS)] = Field(
+        "documents",
+        validate_default=True,
+        description="the corpus's own `kind`, which is where it is set",
+        json_schema_extra={"internal": True},
+    )
     extraction: Literal["fast", "accurate", "auto"] = Field(
         "fast",
         description="how the main text of a page is found: fast is resiliparse, accurate is trafilatura, "
@@ -152,6 +160,22 @@ class Clean(Section):
     document_timeout: Duration = Field("10s", description="a page that takes more processor time is rejected")  # type: ignore[assignment]
     document_bytes: Bytes = Field("10MB", gt=0, le=1 << 30, description="a page larger than this is rejected")  # type: ignore[assignment]
     document_memory: Bytes = Field("1GiB", ge=1 << 26, description="a page that takes more to parse is rejected")  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _judges_texts_where_there_are(self) -> Self:
+        if not KINDS.get(self.kind.name).filtered and (given := [n for n in ("filters", "strip") if getattr(self, n)]):
+            raise ValueError(
+                f"{given[0]}: judges and changes texts, and a corpus of {self.kind.name} has none: leave it out"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_the_default_kind(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A corpus of documents is what it was before there were other kinds: so is its digest."""
+        values: dict[str, Any] = dump(self)
+        if self.kind.name == "documents":
+            values.pop("kind", None)
+        return values
 
 
 class Split(Section):
@@ -277,6 +301,9 @@ class Corpus(Section):
     runtime: Literal["local", "kubernetes"] = Field(
         "local", description="where steps run: as processes of the Airflow worker, or as pods"
     )
+    kind: Annotated[Choice, ChoiceOf(KINDS)] = Field(
+        "documents", validate_default=True, description="what its rows are"
+    )
     source: SourceSection
     schedule: Schedule | None = Field(None, description="no nightly run without it")
     clean: Clean = Clean()
@@ -289,6 +316,40 @@ class Corpus(Section):
     resources: Resources = Resources()
     kubernetes: Kubernetes | None = Field(None, description="the pods of runtime: kubernetes")
     notifications: tuple[Notification, ...] = Field((), description="whom to tell")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cleans_its_kind(cls, data: Any) -> Any:
+        """Cleaning runs in processes that know the section ``clean`` alone, so the kind goes there."""
+        if not isinstance(data, dict) or not isinstance(clean := data.get("clean") or {}, dict):
+            return data
+        if "kind" in clean and clean["kind"] != data.get("kind"):
+            raise ValueError("clean.kind: give `kind` beside `corpus`, not below `clean`")
+        if "kind" not in data:
+            return data
+        try:
+            chosen = ChoiceOf(KINDS).validate(data["kind"])
+        except ValueError:
+            return data  # the field `kind` says what is wrong with it
+        return {**data, "kind": chosen, "clean": {**clean, "kind": chosen}}
+
+    @model_validator(mode="after")
+    def _trains_on_its_kind(self) -> Self:
+        recipe = RECIPES.get(self.train.recipe.name)
+        if self.kind.name not in (taken := kinds_of(recipe)):
+            raise ValueError(
+                f"train.recipe: {self.train.recipe.name} learns from {' or '.join(taken)}, and this corpus is of kind "
+                f"{self.kind.name}"
+            )
+        named = {measure.name: measure for measure in JUDGES.get(judge_of(recipe)).measures}
+        for name, floor in self.gates.model.floors.items():
+            if name not in named:
+                raise ValueError(
+                    f"gates.model.floors.{name}: {self.train.recipe.name} is measured by {', '.join(named)}"
+                )
+            if named[name].share and not 0 <= floor <= 1:
+                raise ValueError(f"gates.model.floors.{name}: a share, from 0 to 1; got {floor}")
+        return self
 
     @model_validator(mode="after")
     def _says_which_pods(self) -> Self:

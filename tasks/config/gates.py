@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -55,8 +55,10 @@ class FeaturesGate(Section):
 class ModelGate(Section):
     """Before promotion; metrics are of the validation split."""
 
-    floors: dict[Literal["accuracy", "macro_f1"], Share] = Field(
-        default_factory=dict, description="metric to what it must be at least"
+    floors: dict[str, float] = Field(
+        default_factory=dict,
+        description="what a metric must be at least, as `accuracy` and `macro_f1` of classes; one that is better the "
+        "lower it is, as `perplexity`, at most",
     )
     tolerance: float = Field(0.01, ge=0, le=1, description="how much worse than the champion overall")
     class_tolerance: float = Field(0.1, ge=0, le=1, description="how much worse than the champion in any class's F1")

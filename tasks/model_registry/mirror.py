@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from tasks.judging.base import measures_of
 from tasks.model_registry.mlflow_rest import MlflowRest, Refused
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _parameters(model: Manifest) -> dict[str, Any]:
 def _metrics(metrics: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """The headline numbers and per-class F1 of each split that has rows, named as MLflow allows."""
     for split, values in metrics.items():
-        for name in ("rows", "accuracy", "macro_f1"):
+        for name in ("rows", *(measure.name for measure in measures_of(values))):
             if values.get(name) is not None:
                 yield f"{split}_{name}", float(values[name])
         for label, scores in values.get("per_class", {}).items():

@@ -30,7 +30,7 @@ class Scoring(Protocol):
     """What a model can do once it is trained: a recipe's, or a vote of several."""
 
     columns: tuple[str, ...]
-    """What it reads of a row beside its text and label: of ``uid``, ``group`` and ``language``."""
+    """What it reads of a row beside its text and label: of ``uid``, ``group``, ``language`` and its kind's columns."""
 
     def labels(self, model: Any) -> list[str]:
         """The classes, in the column order of ``predict``."""
@@ -155,3 +155,21 @@ class MirroredRecipe(Recipe, Protocol):
 
 
 RECIPES: Registry[type[Recipe]] = Registry("tasks.models", kind="recipe")
+
+
+def kinds_of(recipe: Any) -> tuple[str, ...]:
+    """The kinds of data that a recipe learns from: what it names as ``kinds``, else documents."""
+    kinds: tuple[str, ...] = getattr(recipe, "kinds", ("documents",))
+    return kinds
+
+
+def labelled(recipe: Any) -> bool:
+    """Whether it learns from labels, so that a row without one is left out: unless it says ``labelled = False``."""
+    wanted: bool = getattr(recipe, "labelled", True)
+    return wanted
+
+
+def judge_of(recipe: Any) -> str:
+    """How its predictions are measured (``tasks.judging``): what it names as ``judge``, else ``classes``."""
+    judge: str = getattr(recipe, "judge", "classes")
+    return judge

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tasks.cleaning.raw import Gone, Raw, uid_of
-from tasks.cleaning.reading import read_rows, read_warc
+from tasks.cleaning.reading import begin_of, read_rows, read_warc
 from tasks.errors import BadInput, Corrupt
+from tasks.kinds.base import Kind
 
 ROWS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
-PAGES = {".txt": "text/plain", ".md": "text/plain", ".html": "text/html", ".htm": "text/html"}
 WARC = (".warc", ".warc.gz", ".warc.zst")
 
 _T = TypeVar("_T")
@@ -25,8 +25,8 @@ _EPOCH = "1970-01-01"
 _SAMPLE = 100
 
 
-def expand(paths: Iterable[Path]) -> list[Path]:
-    """The files themselves, and every file of a known kind in a folder.
+def expand(paths: Iterable[Path], kind: Kind) -> list[Path]:
+    """The files themselves, and every file in a folder that a corpus of this kind can read.
 
     Raises:
         BadInput: a path is missing, a folder holds none, or a file is of no known kind.
@@ -34,20 +34,20 @@ def expand(paths: Iterable[Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            found = sorted(each for each in path.rglob("*") if each.is_file() and _known(each))
+            found = sorted(each for each in path.rglob("*") if each.is_file() and _known(each, kind))
             if not found:
-                raise BadInput(f"{path}: no file of a known kind in this folder; known: {_kinds()}")
+                raise BadInput(f"{path}: no file of a known kind in this folder; known: {_kinds(kind)}")
             files += found
         elif not path.is_file():
             raise BadInput(f"{path}: no such file or folder")
-        elif not _known(path):
-            raise BadInput(f"{path}: unknown kind of file; known: {_kinds()}")
+        elif not _known(path, kind):
+            raise BadInput(f"{path}: unknown kind of file; known: {_kinds(kind)}")
         else:
             files.append(path)
     return files
 
 
-def documents(files: Iterable[Path], *, text: str, limit: int, tally: Counter[str]) -> Iterator[Raw]:
+def documents(files: Iterable[Path], *, kind: Kind, text: str, limit: int, tally: Counter[str]) -> Iterator[Raw]:
     """The raw documents of all files, in order; one of more than ``limit`` bytes is a reject.
 
     ``text`` is the column of row files. A row without ``id``, ``uid`` or ``url`` is named by its place.
@@ -61,10 +61,12 @@ def documents(files: Iterable[Path], *, text: str, limit: int, tally: Counter[st
         if path.name.endswith(WARC):
             captures = _whole(path, read_warc(path, name=name, limit=limit, tally=tally))
             yield from _present(captures, tally)
-        elif path.suffix in PAGES:
-            yield _page(path, limit)
+        elif path.suffix in kind.pages:
+            yield _page(path, limit, kind.pages[path.suffix])
+        elif _suffix(path)[1:] in kind.formats:
+            yield from _whole(path, kind.read(path, name=name, moment=begin_of(_EPOCH), limit=limit))
         else:
-            yield from _whole(path, _rows(path, name, text, limit))
+            yield from _whole(path, _rows(path, name, text, limit, kind.asked))
 
 
 def _whole(path: Path, items: Iterator[_T]) -> Iterator[_T]:
@@ -83,7 +85,7 @@ def _present(captures: Iterable[Raw | Gone], tally: Counter[str]) -> Iterator[Ra
             yield capture
 
 
-def _page(path: Path, limit: int) -> Raw:
+def _page(path: Path, limit: int, media: str) -> Raw:
     size = path.stat().st_size
     large = size > limit
     return Raw(
@@ -91,24 +93,26 @@ def _page(path: Path, limit: int) -> Raw:
         url=str(path),
         timestamp=datetime.fromtimestamp(0, UTC),
         body=b"" if large else path.read_bytes(),
-        content_type=PAGES[path.suffix],
+        content_type=media,
         fault="too_large" if large else None,
         value=str(size) if large else "",
     )
 
 
-def _rows(path: Path, name: str, text: str, limit: int) -> Iterator[Raw]:
+def _rows(path: Path, name: str, text: str, limit: int, cells: tuple[str, ...]) -> Iterator[Raw]:
     kind = ROWS[_suffix(path)]
     there = {"jsonl": _jsonl_keys, "csv": _csv_keys, "parquet": _parquet_keys}[kind](path)
-    if there is not None and text not in there:
-        raise BadInput(f"{path}: no column {text!r} to score; there are: {', '.join(there)}. Name it with --text")
+    missing = [name for name in cells or (text,) if there is not None and name not in there]
+    if missing:
+        hint = "The corpus's `kind` names it" if cells else "Name it with --text"
+        raise BadInput(f"{path}: no column {missing[0]!r} to score; there are: {', '.join(there or ())}. {hint}")
     columns: Mapping[str, str] = {
-        "text": text,
+        **({} if cells else {"text": text}),
         **({"id": next(name for name in _IDS if name in there)} if there and set(_IDS) & set(there) else {}),
         **({"url": "url"} if there and "url" in there else {}),
     }
     details = {"format": kind, "columns": columns}
-    yield from read_rows(path, name=name, details=details, partition=_EPOCH, limit=limit, anonymous=True)
+    yield from read_rows(path, name=name, details=details, partition=_EPOCH, limit=limit, anonymous=True, cells=cells)
 
 
 def _jsonl_keys(path: Path) -> list[str] | None:
@@ -149,10 +153,13 @@ def _suffix(path: Path) -> str:
     return Path(path.name.removesuffix(".gz")).suffix
 
 
-def _known(path: Path) -> bool:
+def _known(path: Path, kind: Kind) -> bool:
     packed_parquet = path.name.endswith(".parquet.gz")
-    return path.name.endswith(WARC) or path.suffix in PAGES or (_suffix(path) in ROWS and not packed_parquet)
+    if path.name.endswith(WARC) or path.suffix in kind.pages or _suffix(path)[1:] in kind.formats:
+        return True
+    return _suffix(path) in ROWS and not packed_parquet
 
 
-def _kinds() -> str:
-    return ", ".join([*PAGES, *ROWS, ".jsonl.gz", ".csv.gz", *WARC])
+def _kinds(kind: Kind) -> str:
+    own = [f".{name}" for name in kind.formats]
+    return ", ".join([*kind.pages, *own, *ROWS, ".jsonl.gz", ".csv.gz", *WARC])

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.judging.base import JUDGES
 from tasks.model_registry import Champion
+from tasks.models.base import judge_of
 
 if TYPE_CHECKING:
     from tasks.models.base import Scoring
@@ -23,54 +25,40 @@ BATCH_ROWS = 256
 class Scorer:
     """Scores rows with one loaded model, and counts what it says.
 
-    Columns: ``uid``, ``url``, ``predicted``, ``confidence`` (its probability, float64), ``probabilities``
-    (a struct with one float64 a class). The file's metadata says which version they are from.
+    Columns: ``uid``, ``url`` and those of the recipe's judge: of classes ``predicted``, ``confidence`` (its
+    probability, float64) and ``probabilities`` (a struct with one float64 a class). The file's metadata says which
+    version they are from.
     """
 
     def __init__(self, champion: Champion, recipe: Scoring, model: Any) -> None:
         self._recipe = recipe
         self._model = model
-        self._labels = recipe.labels(model)
+        self._judge = JUDGES.get(judge_of(recipe))
         self.columns = tuple(dict.fromkeys(("uid", "url", "text", *recipe.columns)))
         """What a row must have to be scored."""
         self.said: Counter[str] = Counter()
-        chances = pa.struct([(label, pa.float64()) for label in self._labels])
+        self.rows = 0
         self.schema = pa.schema(
-            [
-                ("uid", pa.string()),
-                ("url", pa.string()),
-                ("predicted", pa.string()),
-                ("confidence", pa.float64()),
-                ("probabilities", chances),
-            ],
+            [("uid", pa.string()), ("url", pa.string()), *self._judge.columns(recipe, model)],
             metadata={
                 "nightshift.corpus": champion.corpus,
                 "nightshift.version": str(champion.version),
                 "nightshift.run": champion.run,
                 "nightshift.model": champion.digest,
                 "nightshift.recipe": champion.recipe,
-                "nightshift.labels": json.dumps(self._labels, ensure_ascii=False),
+                "nightshift.labels": json.dumps(recipe.labels(model), ensure_ascii=False),
             },
         )
 
     def score(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The predictions of some rows, in order."""
         beside = {name: rows[name].to_pylist() for name in self._recipe.columns}
-        chances = self._recipe.predict(self._model, rows["text"].to_pylist(), beside)
-        best = chances.argmax(axis=1)
-        predicted = [self._labels[i] for i in best]
-        self.said.update(predicted)
-        columns = [pa.array(chances[:, i], pa.float64()) for i in range(len(self._labels))]
-        return pa.RecordBatch.from_arrays(
-            [
-                rows["uid"],
-                rows["url"],
-                pa.array(predicted, pa.string()),
-                pa.array(chances[range(len(best)), best], pa.float64()),
-                pa.StructArray.from_arrays(columns, fields=list(self.schema.field("probabilities").type)),
-            ],
-            schema=self.schema,
-        )
+        said = self._recipe.predict(self._model, rows["text"].to_pylist(), beside)
+        columns = self._judge.write(self._recipe, self._model, rows, said)
+        scored = pa.RecordBatch.from_arrays([rows["uid"], rows["url"], *columns], schema=self.schema)
+        self.rows += scored.num_rows
+        self.said.update(self._judge.told(scored))
+        return scored
 
 
 class Predictions:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tasks.judging.base import headline
+
 if TYPE_CHECKING:
     from tasks.catalog import Catalog, Manifest
 
@@ -19,8 +21,8 @@ class PastRun:
     run: str
     day: str
     """The newest partition of its snapshot, or "" when the manifest names none."""
-    validation: dict[str, float | None]
-    test: dict[str, float | None]
+    validation: dict[str, Any]
+    test: dict[str, Any]
 
 
 def past_runs(catalog: Catalog, corpus: str, *, before: str) -> list[PastRun]:
@@ -45,4 +47,4 @@ def newest_partition(snapshot: Manifest) -> str:
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float | None]:
-    return {name: metrics[name] for name in ("accuracy", "macro_f1")}
+    return headline(metrics)

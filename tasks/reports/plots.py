@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tasks.judging.base import CLASSES, Measure
 from tasks.reports.history import PastRun
 
 if TYPE_CHECKING:
@@ -90,23 +91,24 @@ def classes(candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, pa
     return _save(figure, path)
 
 
-def history(runs: Sequence[PastRun], path: Path) -> Path:
-    """Macro-F1 of each run on validation and test, oldest first; the last is this run."""
+def history(runs: Sequence[PastRun], path: Path, measure: Measure = CLASSES[0]) -> Path:
+    """The leading measure of each run on validation and test, oldest first; the last is this run."""
     figure = Figure(figsize=(8.2, 2.9), dpi=110, layout="constrained")
     axes = figure.subplots()
     places = range(len(runs))
     for split, colour in (("validation", CANDIDATE), ("test", TEST)):
-        values = [getattr(run, split)["macro_f1"] for run in runs]
+        values = [getattr(run, split).get(measure.name) for run in runs]
         known = [(i, value) for i, value in zip(places, values, strict=True) if value is not None]
         if known:
             axes.plot(*zip(*known, strict=True), color=colour, marker="o", markersize=5, linewidth=1.8, label=split)
-    lowest = min(v for run in runs for v in (run.validation["macro_f1"], run.test["macro_f1"]) if v is not None)
-    axes.set_ylim(max(0.0, lowest - 0.1), 1.0)
+    if measure.share:
+        both = [each.get(measure.name) for run in runs for each in (run.validation, run.test)]
+        axes.set_ylim(max(0.0, min(value for value in both if value is not None) - 0.1), 1.0)
     axes.set_xlim(-0.5, max(len(runs) - 0.5, 0.5))
     axes.set_xticks(places, [f"{run.day}\n{run.run[:8]}".strip() for run in runs], rotation=0, fontsize=8, color=INK)
     if len(runs) > 10:
         axes.set_xticks([i for i in places if (len(runs) - 1 - i) % (len(runs) // 8) == 0])
-    axes.set_ylabel("macro-F1", color=SOFT)
+    axes.set_ylabel(measure.title, color=SOFT)
     axes.grid(axis="y", color=GRID)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9, labelcolor=INK)
     _bare(axes)

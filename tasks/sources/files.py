@@ -10,13 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, ClassVar, Literal
+from typing import IO, Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from tasks.errors import BadInput
+from tasks.kinds.base import KINDS, Kind, kind_of
 from tasks.section import Section
-from tasks.sources.base import SOURCES
+from tasks.sources.base import SOURCES, Harvest, Target
 from tasks.sources.locate import Found, StoredSource, check_pattern
 
 _SAMPLE = 1000
@@ -27,7 +28,7 @@ class Columns(Section):
     """Which column of the file is what; null where there is none."""
 
     id: str = Field("id", description="names a row for good: a row with the same id is a new version of it")
-    text: str = Field("text", description="what is cleaned and trained on")
+    text: str = Field("text", description="what is cleaned and trained on; of kinds that are made of texts")
     label: str | None = Field(None, description="what a model is to tell")
     url: str | None = Field(None, description="where it was found")
     timestamp: str | None = Field(None, description="ISO 8601, or seconds since 1970")
@@ -41,7 +42,9 @@ class FilesParams(Section):
     path: str = Field(
         description="as in exports/{partition}/*.jsonl.gz: in the store, an absolute path, file://… or s3://…"
     )
-    format: Literal["jsonl", "csv", "parquet"] | None = Field(None, description="by the file's name if not given")
+    format: str | None = Field(
+        None, description="jsonl, csv, parquet, or one of the corpus's `kind`; by the file's name if not given"
+    )
     columns: Columns = Columns()
 
     @field_validator("path")
@@ -58,6 +61,14 @@ class Files(StoredSource):
     role = "rows"
     params: FilesParams
 
+    def __init__(self, params: FilesParams) -> None:
+        super().__init__(params)
+        self._kind: Kind = KINDS.get("documents")(None)
+
+    def fetch(self, target: Target) -> Harvest:
+        self._kind = kind_of(target.context.corpus.clean)
+        return super().fetch(target)
+
     def suffix(self, file: Found) -> str:
         packed = ".gz" if file.name.endswith(".gz") else ""
         kind = self._format(file)
@@ -66,7 +77,8 @@ class Files(StoredSource):
         return f".{kind}{packed}"
 
     def measure(self, local: Path, file: Found) -> int:
-        count = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet}[self._format(file)]
+        own = dict.fromkeys(self._kind.formats, self._own)
+        count = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet, **own}[self._format(file)]
         try:
             return count(local, file)
         except (EOFError, gzip.BadGzipFile) as error:
@@ -76,16 +88,29 @@ class Files(StoredSource):
         formats = {self._format(file) for file in found}
         if len(formats) > 1:
             raise BadInput(f"{self.params.path} names files of several formats: {', '.join(sorted(formats))}")
-        mapped = self.params.columns.model_dump(exclude_none=True)
-        return {"source": "files", "format": formats.pop(), "columns": mapped}
+        return {"source": "files", "format": formats.pop(), "columns": self._columns()}
+
+    def _columns(self) -> dict[str, str]:
+        # A kind of cells of its own has no column `text`.
+        return self.params.columns.model_dump(exclude_none=True, exclude={"text"} if self._kind.cells else None)
 
     def _format(self, file: Found) -> str:
-        if self.params.format:
+        known = {**_FORMATS, **{f".{name}": name for name in self._kind.formats}}
+        if self.params.format and self.params.format in known.values():
             return self.params.format
         suffix = Path(file.name.removesuffix(".gz")).suffix
-        if suffix not in _FORMATS:
-            raise BadInput(f"{file.url}: no format known for {suffix!r}: set `format` to jsonl, csv or parquet")
-        return _FORMATS[suffix]
+        if self.params.format or suffix not in known:
+            raise BadInput(
+                f"{file.url}: no format known for {self.params.format or suffix!r}: set `format` to "
+                f"{', '.join(dict.fromkeys(known.values()))}"
+            )
+        return known[suffix]
+
+    def _own(self, local: Path, file: Found) -> int:
+        from tasks.cleaning.reading import begin_of
+
+        moment = begin_of("1970-01-01")  # only counted here
+        return sum(1 for _ in self._kind.read(local, name=file.url, moment=moment, limit=sys.maxsize))
 
     def _jsonl(self, local: Path, file: Found) -> int:
         keys: dict[str, None] = {}
@@ -134,10 +159,11 @@ class Files(StoredSource):
             raise BadInput(f"{file.url}: not a readable Parquet file: {error}") from error
 
     def _check(self, there: list[str], file: Found) -> None:
-        for key, column in self.params.columns.model_dump(exclude_none=True).items():
+        named = {f"columns.{key}": column for key, column in self._columns().items()}
+        for key, column in {**named, **{f"kind, {cell}": cell for cell in self._kind.cells}}.items():
             if column not in there:
                 names = ", ".join(map(repr, there)) or "none"
-                raise BadInput(f"{file.url}: no column {column!r} (columns.{key}); there are: {names}")
+                raise BadInput(f"{file.url}: no column {column!r} ({key}); there are: {names}")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.errors import BadInput
+from tasks.models.base import labelled
 from tasks.step import Shard
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Rows:
     """The rows of one split whose global position is ``shard.index`` modulo ``shard.count``.
 
     Iterating downloads one file at a time and yields tables of ``uid``, ``text``, ``label`` (as the
-    configuration's ``train.label`` names it, never null), what the recipe reads beside them, and ``columns``.
+    configuration's ``train.label`` names it; null only for a recipe that needs none), what the recipe reads
+    beside them, and ``columns``.
     ``unlabelled`` counts the rows left out for want of a label, once the stream has ended.
     """
 
@@ -41,6 +43,7 @@ class Rows:
         self._context = context
         self._files = training.snapshot.of_role(split)
         self._label = training.corpus.train.label
+        self._needs_label = labelled(training.recipe)
         self._columns = tuple(dict.fromkeys(("uid", "text", *training.recipe.columns, *columns)))
         self._shard = shard or Shard()
         self.unlabelled = 0
@@ -61,7 +64,7 @@ class Rows:
                 for batch in self._batches(path, entry.key):
                     mine = pc.equal(_modulo(position, batch.num_rows, self._shard.count), self._shard.index)
                     position += batch.num_rows
-                    table = self._labelled(pa.Table.from_batches([batch]).filter(mine))
+                    table = self._with_label(pa.Table.from_batches([batch]).filter(mine))
                     if table.num_rows:
                         yield table
                 path.unlink()
@@ -78,10 +81,12 @@ class Rows:
                 )
             yield from file.iter_batches(batch_size=BATCH_ROWS, columns=columns)
 
-    def _labelled(self, table: pa.Table) -> pa.Table:
+    def _with_label(self, table: pa.Table) -> pa.Table:
         labels = table[self._label].cast(pa.string())
-        labelled = pc.is_valid(labels)
-        kept = table.select(self._columns).append_column("label", labels).filter(labelled)
+        if not self._needs_label:
+            return table.select(self._columns).append_column("label", labels)
+        known = pc.is_valid(labels)
+        kept = table.select(self._columns).append_column("label", labels).filter(known)
         self.unlabelled += table.num_rows - kept.num_rows
         return kept
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tasks.judging.base import JUDGES, Judge
 from tasks.log import Progress
-from tasks.models.base import Scoring
+from tasks.models.base import Scoring, judge_of
 from tasks.training.auc import Ranks, macro
 from tasks.training.metrics import Pairs, metrics_of, slice_metrics
 from tasks.training.rows import Rows
 
 if TYPE_CHECKING:
-    import numpy as np
-    import pyarrow as pa
-
     from tasks.step import Context
     from tasks.training.runs import Training
 
@@ -40,7 +37,7 @@ class Mistake:
 
 @dataclass(slots=True)
 class Scores:
-    """What one model did on one split."""
+    """What one model did on one split, counted by classes."""
 
     labels: tuple[str, ...]
     """The labels that the model can predict."""
@@ -71,51 +68,27 @@ class Scores:
             metrics["per_class"][label]["auc"] = area
         return metrics
 
-    @classmethod
-    def of(cls, labels: Iterable[str]) -> Scores:
-        """Of a model that knows ``labels``, before the first row."""
-        known = tuple(labels)
-        return cls(known, Ranks(known))
-
 
 def score(
     context: Context, training: Training, split: str, models: Mapping[str, tuple[Scoring, Any]]
-) -> tuple[dict[str, Scores], Rows]:
-    """The scores of each named model on one split of the training's snapshot, and the rows as they were read."""
+) -> tuple[dict[str, Judge], Rows]:
+    """What each named model did on one split of the training's snapshot, and the rows as they were read."""
     slices = training.corpus.train.slices
     read = [column for recipe, _ in models.values() for column in recipe.columns]
     rows = Rows(context, training, split, columns=("url", *slices, *read))
-    scores = {name: Scores.of(recipe.labels(model)) for name, (recipe, model) in models.items()}
+    judges = {name: JUDGES.get(judge_of(recipe))(recipe, model, slices) for name, (recipe, model) in models.items()}
     progress = Progress(context.log, "documents", rows.total)
     for batch in rows:
         texts = batch["text"].to_pylist()
         for name, (recipe, model) in models.items():
             columns = {column: batch[column].to_pylist() for column in recipe.columns}
-            _count(scores[name], batch, recipe.labels(model), recipe.predict(model, texts, columns), slices)
+            judges[name].add(batch, recipe.predict(model, texts, columns))
         progress.advance(batch.num_rows)
-    return scores, rows
+    return judges, rows
 
 
-def _count(scores: Scores, batch: pa.Table, labels: list[str], chances: np.ndarray, slices: Iterable[str]) -> None:
-    best = chances.argmax(axis=1)
-    truths: list[str] = batch["label"].to_pylist()
-    guesses = [labels[i] for i in best]
-    confidences = chances[range(len(best)), best]
-    scores.pairs.update(zip(truths, guesses, strict=True))
-    scores.ranks.add(truths, chances)
-    for name in slices:
-        values = scores.slices.setdefault(name, defaultdict(Counter))
-        for value, true, guess in zip(batch[name].to_pylist(), truths, guesses, strict=True):
-            values[_slice(name, value)][true, guess] += 1
-    wrong = [
-        Mistake(round(float(confidence), 6), url or "", true, guess)
-        for confidence, url, true, guess in zip(confidences, batch["url"].to_pylist(), truths, guesses, strict=True)
-        if true != guess
-    ]
-    scores.mistakes = heapq.nlargest(WORST, [*scores.mistakes, *wrong])
-
-
-def _slice(name: str, value: Any) -> str:
+def slice_of(name: str, value: Any) -> str:
+    """Under which value of a slice a row is counted."""
     if value is None:
         return "(none)"
     if name == "length":
