@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import structlog
 import yaml
@@ -23,11 +24,14 @@ from tasks.step import Context
 from tasks.store import open_store
 from tasks.training import Training
 from tests.faults.ground import DAY, QUICK, documents
+from tests.faults.turnstile import Turnstile
 from tests.published import Days
 
 CORPUS = "faults"
 DAG = f"retrain_{CORPUS}"
 POLL = 0.2
+RETRIES = 3
+"""Of a task, where a test does not say."""
 T = TypeVar("T")
 
 KILL = """
@@ -56,49 +60,66 @@ class Seen:
 class Field:
     """One corpus whose gang runs in pods, after its first, undisturbed retraining."""
 
-    def __init__(self, stack: Stack, api: client.CoreV1Api, namespace: str, images: dict[str, str]) -> None:
+    def __init__(
+        self, stack: Stack, api: client.CoreV1Api, namespace: str, images: dict[str, str], turnstile: Turnstile
+    ) -> None:
         self.stack, self.api, self.namespace = stack, api, namespace
+        self.turnstile = turnstile
         self._images = images
         self.run = ""
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the pods know of the store: the way to it leads through the turnstile."""
+        names = ("AWS_", "NIGHTSHIFT_STORE", "NIGHTSHIFT_BACKUP")
+        told = {name: value for name, value in self.stack.environment.items() if name.startswith(names)}
+        server = urlsplit(told["AWS_ENDPOINT_URL"])
+        return {**told, "AWS_ENDPOINT_URL": f"http://{server.hostname}:{self.turnstile.port}"}
+
     # the corpus
 
-    def corpus(self, name: str = CORPUS, **sections: Any) -> dict[str, Any]:
+    def corpus(self, **sections: Any) -> dict[str, Any]:
         """The corpus YAML, with sections replaced."""
         values = {
             **QUICK.corpus(2),
-            "corpus": name,
+            "corpus": CORPUS,
             "runtime": "kubernetes",
             "schedule": {"retrain": "manual"},
             "kubernetes": {"namespace": self.namespace, "env": {"NIGHTSHIFT_LOG": "json"}, **self._images},
         }
-        values["resources"] = {**values["resources"], "cpu": "700m", "memory": "1300Mi", "timeout": "15m"}
+        values["resources"] = {
+            **values["resources"],
+            **{"cpu": "600m", "memory": "1300Mi", "timeout": "15m", "retries": RETRIES},
+        }
         for key, value in sections.items():
             values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
         return values
 
-    def write(self, name: str = CORPUS, **sections: Any) -> str:
-        """Put the corpus where Airflow finds it; returns the id of its DAG when that is there."""
-        folder = Path(self.stack.environment["NIGHTSHIFT_CORPORA"])
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(self.corpus(name, **sections)))
-        self.stack.rest.wait_for_dag(f"retrain_{name}")
-        self.stack.rest.unpause(f"retrain_{name}")
-        return f"retrain_{name}"
+    def write(self, **sections: Any) -> None:
+        """Put the corpus where Airflow finds it, and wait until it has."""
+        values, rest = self.corpus(**sections), self.stack.rest
+        file = Path(self.stack.environment["NIGHTSHIFT_CORPORA"]) / f"{CORPUS}.yaml"
+        file.write_text(yaml.safe_dump(values))
+        rest.wait_for_dag(DAG)
+        retries = values["resources"]["retries"]
+        wait(lambda: rest.call("GET", f"dags/{DAG}/tasks/train")["retries"] == retries, "Airflow has read the corpus")
+        rest.unpause(DAG)
 
-    def publish(self, scratch: Path, name: str = CORPUS) -> None:
+    def publish(self, scratch: Path) -> None:
         """A published day to train on."""
-        Days(self.context(name), scratch).publish(DAY, *documents(QUICK.documents))
+        Days(self.context, scratch).publish(DAY, *documents(QUICK.documents))
 
-    def context(self, name: str = CORPUS) -> Context:
+    @property
+    def context(self) -> Context:
         """For a look at the store."""
         store = open_store(self.stack.environment["NIGHTSHIFT_STORE"], self.stack.environment)
-        corpus = Corpus.model_validate(self.corpus(name))
+        corpus = Corpus.model_validate(self.corpus())
         return Context(corpus, store, Catalog(store), structlog.get_logger())
 
     @property
     def training(self) -> Training:
         """The run's training."""
-        context = self.context()
+        context = self.context
         (folder,) = context.catalog.folders(f"snapshots/{CORPUS}")
         return Training.of(context.corpus, context.catalog.load(folder, made_by="snapshot"))
 
@@ -106,13 +127,13 @@ class Field:
     def part(self) -> Manifest:
         """What the gang committed."""
         training = self.training
-        return self.context().catalog.load(training.model(training.parts[0]), made_by="train")
+        return self.context.catalog.load(training.model(training.parts[0]), made_by="train")
 
     # the gang
 
     def train_again(self) -> None:
         """Forget what was trained and let the task ``train`` run once more."""
-        context, folder = self.context(), self.training.model()
+        context, folder = self.context, self.training.model()
         for info in list(context.store.list(f"{folder}/")):
             context.store.delete(info.key)
         self.clear()
@@ -148,7 +169,7 @@ class Field:
     def checkpoints(self) -> list[int]:
         """The steps of the checkpoints on the store."""
         folder = f"{self.training.model()}/checkpoints/"
-        names = [info.key.rpartition("/")[2] for info in self.context().store.list(folder)]
+        names = [info.key.rpartition("/")[2] for info in self.context.store.list(folder)]
         return sorted({int(name.partition("-")[0]) for name in names if name.endswith(".json")})
 
     def mid_epoch(self) -> dict[int, Seen]:
@@ -168,19 +189,29 @@ class Field:
                         steps += [step for step in [fields.get("step")] if isinstance(step, int)]
         return max(steps)
 
+    def training_processes(self) -> bool:
+        """Whether every worker's training process is there to be struck."""
+        return len(self.pods()) > 0 and all(self._signalled(seen.name, "SIGCONT") for seen in self.pods().values())
+
     def strike(self, worker: int, signal_name: str) -> None:
         """Send a signal to a worker's training process."""
         pod = self.pods()[worker].name
-        said = stream(
-            self.api.connect_get_namespaced_pod_exec,
-            pod,
-            self.namespace,
-            container="base",
-            command=["python", "-c", KILL, signal_name],
-            stderr=True,
-            stdout=True,
-        )
-        assert "struck" in said, f"no training process in {pod}: {said}"
+        assert self._signalled(pod, signal_name), f"no training process in {pod}"
+
+    def _signalled(self, pod: str, signal_name: str) -> bool:
+        try:
+            said = stream(
+                self.api.connect_get_namespaced_pod_exec,
+                pod,
+                self.namespace,
+                container="base",
+                command=["python", "-c", KILL, signal_name],
+                stderr=True,
+                stdout=True,
+            )
+        except client.ApiException:  # its container does not run yet
+            return False
+        return "struck" in said
 
 
 def wait(condition: Callable[[], T], what: str, seconds: float = 120) -> T:
@@ -201,4 +232,7 @@ def field(
     (address,) = (each.address for each in api.list_node().items[0].status.addresses if each.type == "InternalIP")
     extra = {"NIGHTSHIFT_RETRY_DELAY": "1", "KUBECONFIG": kubeconfig}
     with Stack(home, corpora=home / "corpora", extra=extra, s3_host=address) as stack:
-        yield Field(stack, api, namespace, images)
+        port = urlsplit(stack.environment["AWS_ENDPOINT_URL"]).port
+        assert port
+        with Turnstile(port, address) as turnstile:
+            yield Field(stack, api, namespace, images, turnstile)

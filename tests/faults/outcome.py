@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from tasks.training import load_model
+from tasks.step import Context
+from tasks.training import Training, load_model
 from tasks.training.scoring import score
-from tests.faults.ground import Place
+
+
+class Ended(Protocol):
+    """Where a training was."""
+
+    @property
+    def context(self) -> Context:
+        """For a look at what it left."""
+
+    @property
+    def training(self) -> Training:
+        """It."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +34,7 @@ class Outcome:
     macro_f1: float
 
     @classmethod
-    def of(cls, place: Place) -> Outcome:
+    def of(cls, place: Ended) -> Outcome:
         """Read it."""
         context, training = place.context, place.training
         checksums: list[str] = []
@@ -45,11 +57,12 @@ class Outcome:
         return float(max(np.abs(ours - theirs).max() for ours, theirs in pairs))
 
 
-def corrupt_newest(place: Place) -> str:
+def corrupt_newest(place: Ended) -> str:
     """Change one byte in the newest checkpoint; returns its key."""
     folder = f"{place.training.model()}/checkpoints/"
-    key = max(info.key for info in place.store.list(folder) if info.key.endswith(".safetensors"))
-    data = bytearray(place.store.read(key))
+    store = place.context.store
+    key = max(info.key for info in store.list(folder) if info.key.endswith(".safetensors"))
+    data = bytearray(store.read(key))
     data[len(data) // 2] ^= 0xFF
-    place.store.write(key, bytes(data))
+    store.write(key, bytes(data))
     return key

@@ -26,14 +26,14 @@ class Hold:
 
 
 class Turnstile:
-    """Relays ``port`` to the server's; both ends of the tests' traffic are on loopback.
+    """Relays ``port`` to the server's, on one address of this machine, by default loopback.
 
     What is relayed is not changed, so that signatures (which cover the host's name and port) stay right.
     """
 
-    def __init__(self, target: int) -> None:
-        self._target = target
-        self._listener = socket.create_server((LOOPBACK, 0))
+    def __init__(self, target: int, host: str = LOOPBACK) -> None:
+        self._target = (host, target)
+        self._listener = socket.create_server((host, 0))
         self.port = int(self._listener.getsockname()[1])
         self._hold: Hold | None = None
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ class Turnstile:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            server = socket.create_connection((LOOPBACK, self._target))
+            server = socket.create_connection(self._target)
         except OSError:  # the server is down: so is this connection
             client.close()
             return

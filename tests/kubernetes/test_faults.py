@@ -6,8 +6,10 @@ Every row is added to the file that ``NIGHTSHIFT_FAULT_ROWS`` names, for ``make 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,13 +21,18 @@ import pytest
 from kubernetes import client
 
 from tests.faults.fault import Moment
-from tests.faults.field import CORPUS, DAG, Field, Seen, field, wait
-from tests.faults.run import Row
+from tests.faults.field import DAG, Field, Seen, field, wait
+from tests.faults.outcome import Outcome, corrupt_newest
+from tests.faults.run import CLOSE, Row
 from tests.kubernetes.conftest import IMAGE, TRAINER_IMAGE, image, make_namespace
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1800)]
 
 ENDS = ("success", "failed")
+WRITES: dict[Moment, tuple[str, int]] = {
+    "in checkpoint": (r"^PUT \S+/checkpoints/\S+\.safetensors", 3),
+    "in export": (r"^PUT \S+/parts/", 0),
+}
 LONG = 900.0
 QUICK = 60.0
 
@@ -37,9 +44,7 @@ def retrained(cluster: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactor
     home = tmp_path_factory.mktemp("faults")
     images = {"image": image(IMAGE), "trainer_image": image(TRAINER_IMAGE)}
     with field(home, cluster, namespace, images, os.environ["KUBECONFIG"]) as made:
-        names = ("AWS_", "NIGHTSHIFT_STORE", "NIGHTSHIFT_BACKUP")
-        settings = {k: v for k, v in made.stack.environment.items() if k.startswith(names)}
-        make_namespace(cluster, namespace, settings)
+        make_namespace(cluster, namespace, made.settings)
         try:
             made.write()
             made.publish(tmp_path_factory.mktemp("days"))
@@ -63,13 +68,9 @@ def ended(made: Field, dag: str = DAG, run: str | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(retrained: Field) -> list[str]:
-    """Checksums of the files of the undisturbed training."""
-    return checksums(retrained)
-
-
-def checksums(made: Field) -> list[str]:
-    return [f"{entry.role} {entry.sha256}" for entry in made.part.files]
+def undisturbed(retrained: Field) -> Outcome:
+    """What the undisturbed training left."""
+    return Outcome.of(retrained)
 
 
 @dataclass
@@ -80,6 +81,7 @@ class Struck:
     before: dict[int, Seen]
     row: Row
     step: int
+    tries: int
     at: float = dataclass_field(default_factory=time.monotonic)
 
     def gone(self) -> None:
@@ -100,37 +102,48 @@ class Struck:
         self.row.recovered = round(time.monotonic() - self.at, 1)
 
 
+Strike = Callable[[str, Moment], Struck]
+
+
 @pytest.fixture
-def struck(retrained: Field, request: pytest.FixtureRequest) -> Callable[[str, Moment], Struck]:
+def struck(retrained: Field, request: pytest.FixtureRequest) -> Strike:
     """``struck(name, moment)``: train once more, up to that moment."""
 
     def begin(name: str, moment: Moment) -> Struck:
         retrained.train_again()
         if moment == "start-up":
-            wait(lambda: len(retrained.pods()) == 2, "the pods are made", 300)
+            wait(retrained.training_processes, "the training processes start", 300)
             seen = retrained.pods()
         else:
             seen = retrained.mid_epoch()
-        return Struck(retrained, seen, Row(name, moment, where="kubernetes"), retrained.reached())
+        row = Row(name, moment, where="kubernetes")
+        return Struck(retrained, seen, row, retrained.reached(), retrained.tries())
 
     return begin
 
 
-def finish(it: Struck, undisturbed: list[str], *, same_pods: bool = False) -> None:
+def finish(it: Struck, undisturbed: Outcome, *, went_on: bool = False, close: bool = False) -> None:
     """See the training end as the undisturbed one did, from a checkpoint, and nothing left of any generation."""
     made, row = it.made, it.row
     assert ended(made) == "success", made.stack.rest.log(DAG, made.run, "train", made.tries())
-    measured = made.part.volatile
-    row.exits = [0]
-    row.same = checksums(made) == undisturbed
-    row.resumed_from = int(measured["resumed_from"])
-    row.lost_steps = max(it.step - row.resumed_from, 0)
     wait(lambda: not made.left(), "nothing of the gang is left", QUICK)
-    metrics = made.part.details["epoch"]["validation"]
-    row.accuracy = row.accuracy_undisturbed = metrics["accuracy"] if row.same else None
+    outcome = Outcome.of(made)
+    row.same, row.distance = outcome.checksums == undisturbed.checksums, outcome.distance(undisturbed)
+    row.accuracy, row.accuracy_undisturbed = outcome.accuracy, undisturbed.accuracy
+    row.exits = [*row.exits, 0]
+    if not went_on:
+        row.said = error_in(made.stack.rest.log(DAG, made.run, "train", it.tries))
+        row.resumed_from = int(made.part.volatile["resumed_from"])
+        row.lost_steps = max(it.step - row.resumed_from, 0)
     keep(row)
-    assert row.same
-    assert same_pods or row.resumed_from > 0 or row.moment == "start-up"
+    assert row.distance <= CLOSE if close else row.same
+    assert went_on or row.resumed_from or row.moment == "start-up"
+
+
+def error_in(log: str) -> str:
+    """The error of ours that a task's log ends with."""
+    said = [line for line in log.splitlines() if re.match(r"(PeerLost|Preempted|BadInput|NightshiftError)\b", line)]
+    return said[-1][:400] if said else ""
 
 
 def keep(row: Row) -> None:
@@ -141,72 +154,143 @@ def keep(row: Row) -> None:
             out.write(json.dumps(row.to_json()) + "\n")
 
 
-def in_order(it: Struck, undisturbed: list[str]) -> None:
+def in_order(it: Struck, undisturbed: Outcome, *, close: bool = False) -> None:
     """The gang ends whole, a new one resumes, with pods of its own."""
     it.gone()
     it.recovers()
     assert not {seen.uid for seen in it.made.pods().values()} & {seen.uid for seen in it.before.values()}
-    finish(it, undisturbed)
+    finish(it, undisturbed, close=close)
 
 
 @pytest.mark.parametrize("worker", [0, 1])
-def test_kill_9_of_a_worker_in_mid_epoch(
-    worker: int, struck: Callable[[str, Moment], Struck], undisturbed: list[str]
-) -> None:
+def test_kill_9_of_a_worker_in_mid_epoch(worker: int, struck: Strike, undisturbed: Outcome) -> None:
     it = struck(f"kill -9 of worker {worker}'s training process", "mid-epoch")
     it.made.strike(worker, "SIGKILL")
     in_order(it, undisturbed)
 
 
-def test_sigstop_of_a_worker(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+@pytest.mark.parametrize("worker", [0, 1])
+def test_kill_9_of_a_worker_in_start_up(worker: int, struck: Strike, undisturbed: Outcome) -> None:
+    it = struck(f"kill -9 of worker {worker}'s training process", "start-up")
+    it.made.strike(worker, "SIGKILL")
+    in_order(it, undisturbed)
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+@pytest.mark.parametrize("moment", WRITES)
+def test_kill_9_of_a_worker_while_worker_0_writes(
+    worker: int, moment: Moment, retrained: Field, struck: Strike, undisturbed: Outcome
+) -> None:
+    pattern, skip = WRITES[moment]
+    with retrained.turnstile.holding(pattern, skip) as hold:
+        it = struck(f"kill -9 of worker {worker}'s training process", moment)
+        assert hold.reached.wait(LONG), f"no write {moment}"
+        it.step, it.at = it.made.reached(), time.monotonic()
+        it.made.strike(worker, "SIGKILL")
+        went_on = (moment, worker) == ("in export", 1)  # which has nothing left to do, and is not missed
+        if not went_on:
+            it.gone()
+    if went_on:
+        finish(it, undisturbed, went_on=True)
+    else:
+        in_order(it, undisturbed)
+
+
+def test_sigstop_of_a_worker(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("SIGSTOP of worker 1's training process", "mid-epoch")
     it.made.strike(1, "SIGSTOP")
     in_order(it, undisturbed)
 
 
-def test_a_pod_deleted_without_grace(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+def test_a_pod_deleted_without_grace(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("pod of worker 1 deleted", "mid-epoch")
     it.made.api.delete_namespaced_pod(it.before[1].name, it.made.namespace, grace_period_seconds=0)
     in_order(it, undisturbed)
 
 
-def test_an_eviction_checkpoints_first(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+def test_an_eviction_checkpoints_first(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("pod of worker 1 evicted", "mid-epoch")
-    name = it.before[1].name
-    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
-    it.made.api.create_namespaced_pod_eviction(name, it.made.namespace, body)
+    evict(it)
     in_order(it, undisturbed)
     assert it.row.lost_steps == 0
 
 
-def test_the_store_down_for_a_minute(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+def evict(it: Struck) -> None:
+    """As a node that is drained does."""
+    name = it.before[1].name
+    body = {"apiVersion": "policy/v1beta1", "kind": "Eviction", "metadata": {"name": name}}
+    it.made.api.create_namespaced_pod_eviction(name, it.made.namespace, body)
+
+
+def test_the_store_down_for_a_minute(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("store down for 60 s", "mid-epoch")
     store = it.made.stack.s3
     store.kill()
     wait(lambda: time.monotonic() - it.at >= 60, "a minute passes", 90)
     store.start()
     store.wait()
-    finish(it, undisturbed, same_pods=True)
+    finish(it, undisturbed, went_on=True)
 
 
 @pytest.mark.parametrize("name", ["scheduler", "triggerer"])
-def test_a_part_of_airflow_killed_in_mid_training(
-    name: str, struck: Callable[[str, Moment], Struck], undisturbed: list[str]
-) -> None:
+def test_a_part_of_airflow_killed_in_mid_training(name: str, struck: Strike, undisturbed: Outcome) -> None:
     it = struck(f"kill -9 of the {name}", "mid-epoch")
     (service,) = (each for each in it.made.stack.airflow.services if each.name.endswith(name))
     service.kill()
     service.start()
-    finish(it, undisturbed, same_pods=True)
+    finish(it, undisturbed, went_on=True)
 
 
-def test_the_task_cleared(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+def test_an_eviction_in_start_up(struck: Strike, undisturbed: Outcome) -> None:
+    it = struck("pod of worker 1 evicted", "start-up")
+    evict(it)
+    in_order(it, undisturbed)
+
+
+def test_a_corrupt_newest_checkpoint_is_passed_over(struck: Strike, undisturbed: Outcome, retrained: Field) -> None:
+    with configured(retrained, retries=0):
+        it = struck("newest checkpoint corrupt", "mid-epoch")
+        it.made.strike(1, "SIGKILL")
+        it.gone()
+        assert ended(retrained) == "failed"
+        corrupted = corrupt_newest(retrained).rpartition("/")[2]
+    retrained.clear()
+    in_order(it, undisturbed)
+    assert it.row.resumed_from is not None and it.row.resumed_from < int(corrupted.partition("-")[0])
+
+
+@pytest.mark.parametrize(("workers", "then"), [(3, 2), (2, 3)])
+def test_another_number_of_workers_goes_on(
+    workers: int, then: int, struck: Strike, undisturbed: Outcome, retrained: Field
+) -> None:
+    with configured(retrained, workers=workers, retries=0):
+        it = struck(f"{workers} workers, then {then}", "mid-epoch")
+        assert len(it.before) == workers
+        it.made.strike(workers - 1, "SIGKILL")
+        it.gone()
+        assert ended(retrained) == "failed"
+    with configured(retrained, workers=then):
+        retrained.clear()
+        in_order(it, undisturbed, close=True)
+
+
+@contextlib.contextmanager
+def configured(made: Field, **resources: Any) -> Iterator[None]:
+    """Other ``resources`` in the corpus YAML for a while."""
+    made.write(resources=resources)
+    try:
+        yield
+    finally:
+        made.write()
+
+
+def test_the_task_cleared(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("task cleared", "mid-epoch")
     it.made.clear()
     in_order(it, undisturbed)
 
 
-def test_the_run_marked_failed_leaves_no_pod(struck: Callable[[str, Moment], Struck], undisturbed: list[str]) -> None:
+def test_the_run_marked_failed_leaves_no_pod(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("run marked failed", "mid-epoch")
     rest = it.made.stack.rest
     rest.call("PATCH", f"dags/{DAG}/dagRuns/{it.made.run}?update_mask=state", {"state": "failed"})
@@ -226,7 +310,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_no_retry_mends_is_said_and_leaves_no_pod(name: str, retrained: Field, undisturbed: list[str]) -> None:
+def test_what_no_retry_mends_is_said_and_leaves_no_pod(name: str, retrained: Field, undisturbed: Outcome) -> None:
     sections, says = WRONG[name]
     row, began = Row(name, "start-up", where="kubernetes"), time.monotonic()
     retrained.write(**{**sections, "resources": {"retries": 1, **sections.get("resources", {})}})
@@ -240,6 +324,6 @@ def test_what_no_retry_mends_is_said_and_leaves_no_pod(name: str, retrained: Fie
         wait(lambda: not retrained.left(), "nothing of the gang is left", QUICK)
         keep(row)
     finally:
-        retrained.write(CORPUS)
+        retrained.write()
         retrained.train_again()
         assert ended(retrained) == "success"
