@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadInput
 from tasks.models._fit import FitParams
@@ -18,10 +19,18 @@ if TYPE_CHECKING:
     from tasks.training.runs import Training
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Weights to begin with, and whose they are: ``version`` and ``run`` of the champion."""
+
+    weights: Sequence[np.ndarray]
+    champion: dict[str, Any]
+
+
 def warm_start(
     context: Context, training: Training, recipe: MirroredRecipe, features: pa.Table, start: Sequence[np.ndarray]
-) -> Sequence[np.ndarray] | None:
-    """The weights to begin with under ``train.warm_start``; None, and a line in the log, where ``start`` must do.
+) -> Beginning | None:
+    """What to begin with under ``train.warm_start``; None, and a line in the log, where ``start`` must do.
 
     The champion is no input of the run: a training that is committed stays done when another model, or it itself,
     becomes the champion. It matters to a training that has no checkpoint yet, and to none after.
@@ -53,7 +62,7 @@ def warm_start(
         _say_cold(context, f"champion {champion.version} does not fit: {error}")
         return None
     context.log.info("warm start", champion=champion.version, run=champion.run)
-    return weights
+    return Beginning(weights, {"version": champion.version, "run": champion.run})
 
 
 def _shaping(params: dict[str, object]) -> dict[str, object]:

@@ -105,6 +105,22 @@ def test_killed_in_mid_epoch_it_goes_on_to_the_same_weights_even_if_the_newest_c
     assert alike(given.parts[0], undisturbed)
 
 
+def test_a_warm_start_is_kept_on_record_though_the_training_was_killed(case: Build) -> None:
+    given = case(epochs=6, pause=0.02)
+    assert trained(given, 1).details["warm_start"] is None
+    champion = given.crown()
+    warm = case(epochs=3, pause=0.02, train={"warm_start": True})
+    with warm.gang(2) as gang:
+        assert gang.start() == 0
+        killed_after(gang, 13)
+    with warm.gang(2) as gang:
+        assert gang.start() > 0
+        gang.finish()
+    assert warm.part.details["warm_start"] == {"version": champion.version, "run": given.training.run}
+    curves = [json.loads(each.context.store.read(each.part.of_role("curves")[0].key)) for each in (warm, given)]
+    assert curves[0][0]["loss"] < curves[1][2]["loss"], "it begins where the champion was"
+
+
 def test_killed_in_checkpoint_and_in_export_it_goes_on_to_the_same_part(case: Build, tmp_path: Path) -> None:
     given, faults = case(dropout=0.3), tmp_path / "faults"
     faults.mkdir()

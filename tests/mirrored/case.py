@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import yaml
 from tasks.catalog import Manifest
 from tasks.combine import combine
 from tasks.config import Corpus
+from tasks.model_registry import Registry
+from tasks.model_registry.records import Version
 from tasks.prepare import prepare
 from tasks.step import Context
 from tasks.training import Training, load_model
@@ -67,6 +70,25 @@ class Case:
     def weights(self, part: int = 0) -> list[np.ndarray]:
         return list(load_model(self.context, self.parts[part])[1].arrays)
 
+    def crown(self) -> Version:
+        """Make the first part's model the champion."""
+        registry = Registry(self.context.catalog, self.training.corpus.corpus)
+        unread = dict.fromkeys(("report", "report_digest", "snapshot", "snapshot_digest", "created"), "")
+        made = Version(
+            version=0,
+            corpus=registry.corpus,
+            run=self.training.run,
+            folder=self.training.model(self.training.parts[0]),
+            digest=self.part.digest(),
+            recipe="tiny",
+            metrics={},
+            code={},
+            **unread,
+        )
+        version = registry.add(made)
+        registry.change("promote", version, by="test", at=datetime(2026, 11, 21, tzinfo=UTC))
+        return version
+
     @property
     def part(self) -> Manifest:
         return self.parts[0]
@@ -90,11 +112,17 @@ def build_case(
     make_snapshot: Callable[..., Manifest],
     workers: Nursery,
 ) -> Build:
-    """``case(examples=60, resources={…}, **params)``: a training whose examples are encoded."""
+    """``case(examples=60, resources={…}, train={…}, **params)``: a training whose examples are encoded."""
 
-    def build(examples: int = 60, shards: int = 2, resources: dict[str, Any] | None = None, **params: Any) -> Case:
+    def build(
+        examples: int = 60,
+        shards: int = 2,
+        resources: dict[str, Any] | None = None,
+        train: dict[str, Any] | None = None,
+        **params: Any,
+    ) -> Case:
         sections: dict[str, Any] = {
-            "train": {"recipe": {"tiny": params}, "shards": shards},
+            "train": {"recipe": {"tiny": params}, "shards": shards, **(train or {})},
             "resources": {"checkpoints": {"every": "50ms"}, **(resources or {})},
         }
         context = make_context(make_corpus(**sections))

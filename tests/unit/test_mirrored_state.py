@@ -36,7 +36,7 @@ def epochs(*values: float, metric: str = "loss") -> list[dict[str, Any]]:
 
 
 def checkpoint(step: int, value: float = 0.5) -> Checkpoint:
-    state = State(step, epochs(1.0), [[3.0, 2.5]], LossScale(4.0, 7, True), ("accuracy",))
+    state = State(step, epochs(1.0), [[3.0, 2.5]], LossScale(4.0, 7, True), ("accuracy",), {"version": 3, "run": "r"})
     tensors = {"network/0": np.full((2, 3), value, np.float32), "optimizer/0": np.array(step)}
     return Checkpoint(state, tensors, {4: [np.arange(3.0), np.array(1)], 12: [np.ones(3), np.array(2)]})
 

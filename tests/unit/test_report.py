@@ -6,6 +6,7 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,14 @@ def test_history_lists_earlier_runs_by_time_without_this_one(make_context: Calla
         context.catalog.commit(f"reports/docs/{run}", manifest)
         context.catalog.commit(f"reports/docs/{run}/parts/0-of-1", manifest)
     assert [each.run for each in past_runs(context.catalog, "docs", before="this")] == ["b", "c", "a"]
+
+
+def test_the_champion_that_training_began_with_is_named(build: Build, tmp_path: Path) -> None:
+    report = build(scores({("a", "a"): 3, ("b", "a"): 1}))
+    plots = report.plots(tmp_path)
+    warm = report.model.model_copy(
+        update={"details": {**report.model.details, "warm_start": {"version": 7, "run": "abc"}}}
+    )
+    said = " ".join(replace(report, model=warm).html(plots).split())
+    assert "Training began with the weights of champion 7 (run <code>abc</code>)." in said
+    assert "Training began" not in report.html(plots)

@@ -57,9 +57,11 @@ def begun(context: Context, training: Training, rows: list[dict[str, Any]]) -> t
 def test_training_begins_with_the_champions_weights(context: Context) -> None:
     rows = documents(20)
     *_, model = made(rows)
-    crowned(context, words=model)  # type: ignore[arg-type]
+    champion = crowned(context, words=model)  # type: ignore[arg-type]
     later = candidate(context, seed=50, words=model)  # type: ignore[arg-type]
-    weights, said = begun(context, later, rows)
+    beginning, said = begun(context, later, rows)
+    assert beginning.champion == {"version": 1, "run": champion.run}
+    weights = beginning.weights
     np.testing.assert_array_equal(weights[0], model.weights[0])
     np.testing.assert_array_equal(weights[1], [1])
     assert said == ["warm start"]

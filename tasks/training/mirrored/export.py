@@ -66,7 +66,8 @@ def _part(
         "epochs": len(state.epochs),
         **job.recipe.facts(model),
     }
-    return work.commit(files, counts=counts, details={**details, "epoch": curve}, volatile=_measured(timings, workers))
+    details |= {"epoch": curve, "warm_start": state.begun}
+    return work.commit(files, counts=counts, details=details, volatile=_measured(timings, workers))
 
 
 def _measured(timings: Timings, workers: int) -> dict[str, Any]:

@@ -24,6 +24,8 @@ class State:
     scale: LossScale = field(default_factory=LossScale)
     metrics: tuple[str, ...] = ()
     """Names of the recipe's metrics."""
+    begun: dict[str, Any] | None = None
+    """The champion whose weights the training began with: ``version`` and ``run``. None: it began at random."""
 
     def add(self, rows: Sequence[Sequence[float]]) -> None:
         """Add one step's rows to those of the epoch."""
@@ -36,7 +38,8 @@ class State:
 
     def copy(self) -> State:
         """The state as it is now, whatever is added later."""
-        return State(self.step, list(self.epochs), [list(row) for row in self.sums], self.scale, self.metrics)
+        sums = [list(row) for row in self.sums]
+        return State(self.step, list(self.epochs), sums, self.scale, self.metrics, self.begun)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -49,7 +52,8 @@ class State:
             KeyError, TypeError: it is none.
         """
         scale, metrics = LossScale(**value["scale"]), tuple(value["metrics"])
-        return cls(int(value["step"]), list(value["epochs"]), list(value["sums"]), scale, metrics)
+        begun = value.get("begun")
+        return cls(int(value["step"]), list(value["epochs"]), list(value["sums"]), scale, metrics, begun)
 
 
 def means(sums: Sequence[float], names: Sequence[str]) -> dict[str, float]:

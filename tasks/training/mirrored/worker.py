@@ -102,7 +102,7 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
     drawn = network.weights()
     begin = patiently(lambda: warm_start(context, job.training, recipe, features, drawn), log, "reading the champion")
     if begin is not None:
-        network.begin(begin)
+        network.begin(begin.weights)
     files = {split: job.files(split) for split in ("train", "validation")}
     examples = Examples(context.catalog, recipe.fields(), files, scratch, log)
     size = -(-params.batch_size // network.total)
@@ -113,7 +113,9 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
         end.report("saved", step=step, key=key)
 
     saver = Saver(checkpoints, settings.keep, saved, log) if worker == 0 else None
-    return Loop(network, slicer, params, seed, end, log, saver, settings.every.total_seconds())
+    loop = Loop(network, slicer, params, seed, end, log, saver, settings.every.total_seconds())
+    loop.state.begun = begin.champion if begin else None
+    return loop
 
 
 @click.command()
