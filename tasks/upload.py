@@ -35,13 +35,25 @@ def upload(context: Context, partition: str) -> StepResult:
     folder = dataset_folder(corpus.corpus, partition)
     work = Work(context, STEP, folder, name=partition, config=corpus.upload.digest(), reads=[source])
     if done := work.done():
+        _sign(context, folder)
         return done
     progress = Progress(context.log, "files", len(source.manifest.files))
     files: list[FileEntry] = []
     for entry in source.manifest.files:
         files.append(_publish(context, entry, folder))
         progress.advance()
-    return work.commit(files, counts=source.manifest.counts, details={"verified": corpus.upload.verify})
+    result = work.commit(files, counts=source.manifest.counts, details={"verified": corpus.upload.verify})
+    _sign(context, folder)
+    return result
+
+
+def _sign(context: Context, folder: str) -> None:
+    """Have what tells near-duplicates beside the partition, so that no snapshot reads its texts for it again."""
+    if context.corpus.train.near is not None:
+        from tasks.near.signed import sign
+
+        day = folder.rpartition("/")[2]
+        sign(context, read(context, folder, f"upload --corpus {context.corpus.corpus} --partition {day}"))
 
 
 def _publish(context: Context, entry: FileEntry, folder: str) -> FileEntry:

@@ -1,21 +1,26 @@
-"""Near-equal texts by MinHash and locality-sensitive hashing, with the signatures on disk."""
+"""Near-equal texts of one partition by MinHash and locality-sensitive hashing; what grows with them lies on disk."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.cleaning.keys import Integers, scan, urls
-from tasks.text.minhash import buckets, signatures
+from tasks.cleaning.keys import Integers, scan
+from tasks.kinds.base import TEXTS, Likeness
+from tasks.near.candidates import Candidates, FileSignatures, verified
+from tasks.near.runs import HALF, LOW, Sorter
+from tasks.text.minhash import band_key, signatures
 
 if TYPE_CHECKING:
     from tasks.config.corpus import Near
+
+_ROWS = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,56 +32,109 @@ class Pair:
     similarity: float
 
 
-def near_pairs(paths: Sequence[Path], rows: Integers, time: Integers, near: Near, scratch: Path) -> Iterator[Pair]:
+def near_pairs(
+    paths: Sequence[Path], rows: Integers, time: Integers, near: Near, scratch: Path, like: Likeness = TEXTS
+) -> Iterator[Pair]:
     """Near-duplicates among the given rows of the files: each set of documents connected by similarity
     of at least ``near.threshold`` keeps its first in (timestamp, url) order.
 
-    Signatures lie in a file under ``scratch``; memory holds eight bytes a document and what concerns
-    documents that have a likely twin.
+    Signatures, and who shares a band with whom, lie under ``scratch``; memory holds 17 bytes a document, and the
+    URLs of those that have a likely twin.
     """
     if len(rows) < 2:
         return
-    signed = _signed(paths, rows, near, scratch)
-    shared = list(buckets(signed, near))
-    if not shared:
+    near = like.settings(near)
+    sorter = Sorter(scratch, len(rows), near)
+    _sign(paths, rows, near, scratch / "signatures", sorter, like)
+    signed = FileSignatures(scratch / "signatures", len(rows), near)
+    suspects = np.zeros(len(rows), np.bool_)
+    groups: list[tuple[int, Path]] = []
+    for band, entries in sorter.slices():
+        high = entries >> HALF
+        same = high[1:] == high[:-1]
+        shared = entries[np.append(same, False) | np.append(False, same)]
+        suspects[(shared & LOW).astype(np.int64)] = True
+        groups.append((band, scratch / f"{len(groups)}.shared"))
+        shared.tofile(groups[-1][1])
+    if not suspects.any():
         return
-    suspects = np.unique(np.concatenate(shared))
-    url = urls(paths, rows[suspects])
-    first = sorted(suspects.tolist(), key=lambda i: (time[rows[i]], url[int(rows[i])], rows[i]))
-    rank = {i: position for position, i in enumerate(first)}
+    rank = _ranks(paths, rows, time, np.flatnonzero(suspects))
+    candidates = Candidates(scratch)
+    for band, path in groups:
+        _compare(np.fromfile(path, np.uint64), band, rank, signed, near, candidates)
+        path.unlink()
 
-    head = {i: i for i in first}
+    head = np.arange(len(rows))
 
     def root(i: int) -> int:
         while head[i] != i:
             head[i] = head[head[i]]
-            i = head[i]
+            i = int(head[i])
         return i
 
-    for bucket in shared:
-        members = sorted(bucket.tolist(), key=rank.__getitem__)
-        # Against the first, and against the one before: a chain of small changes is one set too.
-        for before, i in pairwise(members):
-            for j in {members[0], before}:
-                a, b = root(i), root(j)
-                if a != b and _similarity(signed, i, j) >= near.threshold:
-                    early, late = sorted((a, b), key=rank.__getitem__)
-                    head[late] = early
-    for i in first:
-        if (stays := root(i)) != i:
-            yield Pair(int(rows[i]), int(rows[stays]), _similarity(signed, i, stays))
+    for pairs in verified(candidates, signed, near):
+        for one, other in zip(pairs["low"].tolist(), pairs["high"].tolist(), strict=True):
+            a, b = root(one), root(other)
+            if a != b:
+                early, late = (a, b) if rank[a] < rank[b] else (b, a)
+                head[late] = early
+    for chunk in np.array_split(found := np.flatnonzero(head != np.arange(len(head))), len(found) // _ROWS + 1):
+        stay = np.array([root(i) for i in chunk.tolist()], np.int64)
+        similarity = (signed.rows(chunk) == signed.rows(stay)).mean(axis=1)
+        for row, stays, value in zip(rows[chunk].tolist(), rows[stay].tolist(), similarity.tolist(), strict=True):
+            yield Pair(row, stays, value)
 
 
-def _signed(paths: Sequence[Path], rows: Integers, near: Near, scratch: Path) -> NDArray[np.uint32]:
-    signed = np.memmap(scratch / "signatures", np.uint32, "w+", shape=(len(rows), near.permutations))
-    seen = done = 0
-    for batch in scan(paths, ["text"], rows=256):
-        wanted = rows[done : np.searchsorted(rows, seen + batch.num_rows)] - seen
-        signed[done : done + len(wanted)] = signatures(batch.column("text").take(wanted).to_pylist(), near)
-        done += len(wanted)
+def _sign(paths: Sequence[Path], rows: Integers, near: Near, target: Path, sorter: Sorter, like: Likeness) -> None:
+    waiting: list[NDArray[np.uint32]] = []
+    seen = done = taken = 0
+    with target.open("wb") as out:
+        for batch in scan(paths, [like.column], rows=256):
+            wanted = rows[done : np.searchsorted(rows, seen + batch.num_rows)] - seen
+            texts = like.words(batch.column(like.column).take(wanted).to_pylist())
+            waiting.append(signatures(texts, near))
+            waiting[-1].astype("<u4").tofile(out)
+            done += len(wanted)
+            seen += batch.num_rows
+            if done - taken >= _ROWS or done == len(rows):
+                sorter.add(np.concatenate(waiting), taken)
+                taken, waiting = done, []
+                if done == len(rows):
+                    return
+
+
+def _ranks(paths: Sequence[Path], rows: Integers, time: Integers, suspects: Integers) -> Integers:
+    """For each of the suspects its place in (timestamp, url) order; for the others nothing that counts."""
+    wanted, urls, seen = rows[suspects], [], 0
+    for batch in scan(paths, ["url"]):
+        here = wanted[np.searchsorted(wanted, seen) : np.searchsorted(wanted, seen + batch.num_rows)]
+        urls.append(batch.column("url").take(pa.array(here - seen)))
         seen += batch.num_rows
-    return signed
+    # Arrow compares UTF-8 byte by byte, which is the order of code points.
+    table = pa.table({"time": time[wanted], "url": pa.chunked_array(urls), "row": wanted})
+    order = table.sort_by([(name, "ascending") for name in ("time", "url", "row")])["row"].to_numpy()
+    rank = np.zeros(len(rows), np.int64)
+    rank[np.searchsorted(rows, order)] = np.arange(len(order))
+    return rank
 
 
-def _similarity(signed: NDArray[np.uint32], i: int, j: int) -> float:
-    return float((signed[i] == signed[j]).mean())
+def _compare(
+    entries: NDArray[np.uint64], band: int, rank: Integers, signed: FileSignatures, near: Near, candidates: Candidates
+) -> None:
+    """Of each group that shares a band, each member with the first, and with the one before: a chain of small
+    changes is one set too."""
+    if not len(entries):
+        return
+    places = (entries & LOW).astype(np.int64)
+    key = np.empty(len(places), np.uint64)
+    for start in range(0, len(places), _ROWS):
+        chunk = slice(start, start + _ROWS)
+        # The band itself, not its fingerprint: a stranger among them would come between two neighbours.
+        key[chunk] = band_key(signed.rows(places[chunk]), near, band)
+    order = np.lexsort((rank[places], key))
+    places, key = places[order], key[order]
+    begins = np.append(True, key[1:] != key[:-1])
+    first = places[np.flatnonzero(begins)][np.cumsum(begins) - 1]
+    for other in (first[1:], places[:-1]):
+        mine, theirs = places[1:][~begins[1:]], other[~begins[1:]]
+        candidates.add(np.minimum(mine, theirs).astype(np.uint64), np.maximum(mine, theirs).astype(np.uint64))

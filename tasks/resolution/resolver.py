@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,14 +15,20 @@ from tasks.catalog import FileEntry
 from tasks.cleaning.keys import Integers
 from tasks.cleaning.output import TableFile
 from tasks.errors import BadInput
+from tasks.kinds.base import kind_of
 from tasks.log import Progress
+from tasks.near.index import Index
+from tasks.near.precedence import Precedence
+from tasks.near.signed import settings, sign
 from tasks.resolution import rules
 from tasks.resolution.published import Keys, Published, Rows, numbered
 from tasks.resolution.shuffle import Shuffle, plan
 from tasks.splits.base import SPLITS, STRATEGIES
 from tasks.step import Context
-from tasks.text.minhash import signatures
 from tasks.work import Read, Work
+
+if TYPE_CHECKING:
+    from tasks.config.corpus import Clean
 
 SCHEMA = pa.schema(
     [
@@ -34,7 +41,11 @@ SCHEMA = pa.schema(
     ]
 )
 REMOVED = pa.schema([(name, pa.string()) for name in ("uid", "url", "partition", "reason", "duplicate_of")])
-_STORED = [name for name in SCHEMA.names if name != "partition"]
+
+
+def schema_of(clean: Clean) -> pa.Schema:
+    """Columns of a snapshot's rows: ``SCHEMA`` and those of the corpus's kind."""
+    return pa.schema([*SCHEMA, *kind_of(clean).fields])
 
 
 class Resolver:
@@ -45,7 +56,9 @@ class Resolver:
         self._work = work
         self._days = [each.manifest.partition for each in partitions]
         self._scratch = scratch
+        self._partitions = partitions
         self._published = Published(context, partitions, scratch)
+        self._schema = schema_of(context.corpus.clean)
         split = context.corpus.split
         self._strategy = STRATEGIES.get(split.strategy.name)(split.strategy.params, split.ratios, split.seed)
 
@@ -82,30 +95,30 @@ class Resolver:
         order = rules.precedence(np.flatnonzero(reason == rules.KEPT), keys.split)
         rows, stay = rules.equal_texts(order, keys.digest)
         reason[rows], other[rows] = rules.DUPLICATE, stay
-        near = self._context.corpus.train.near
-        if near is not None:
+        if self._context.corpus.train.near is not None:
             order = order[reason[order] == rules.KEPT]
-            for place, stays in rules.near_texts(self._signed(order), near):
-                reason[order[place]], other[order[place]] = rules.NEAR_DUPLICATE, order[stays]
+            for row, stays in self._near(order):
+                reason[row], other[row] = rules.NEAR_DUPLICATE, stays
         return reason, other
 
-    def _signed(self, order: Integers) -> NDArray[np.uint32]:
-        """A signature for each row of ``order``, on disk."""
-        near = self._context.corpus.train.near
-        assert near is not None
-        shape = (len(order), near.permutations)
-        if not len(order):
-            return np.empty(shape, np.uint32)
-        signed = np.memmap(self._scratch / "signatures", np.uint32, "w+", shape=shape)
+    def _near(self, order: Integers) -> Iterator[tuple[int, int]]:
+        """Rows of ``order`` that are nearly a row before them which stays; and that row."""
         place = np.full(self._published.count, -1, np.int64)
         place[order] = np.arange(len(order))
-        progress = Progress(self._context.log, "documents compared", len(order))
-        for rows in self._published.rows(["text"], wanted=place >= 0):
-            mine = place[rows.span]
-            texts = rows.table["text"].take(pa.array(np.flatnonzero(mine >= 0))).to_pylist()
-            signed[mine[mine >= 0]] = signatures(texts, near)
-            progress.advance(len(texts))
-        return signed
+        signed = [sign(self._context, each) for each in self._partitions]
+        files = [entry for entry in signed if entry is not None]
+        index = Index.open(self._context, files, self._scratch)
+        new = index.grow(files)
+        rank = np.full(index.rows, -1, np.int64)
+        row = 0
+        for entry in files:
+            first = index.first(entry)
+            rank[first : first + entry.rows] = place[row : row + entry.rows]
+            row += entry.rows
+        self._context.log.info("compared for near-duplicates", documents=len(order), new_to_the_index=new)
+        precedence = Precedence(rank, settings(self._context.corpus), self._scratch)
+        for mine, stays in precedence.settle(index.pairs(), index.members(), index.signatures):
+            yield int(order[mine]), int(order[stays])
 
     def _write(
         self, keys: Keys, reason: NDArray[np.uint8], other: Integers
@@ -119,12 +132,12 @@ class Resolver:
                 target[rows] = len(roles)
                 roles.append(name)
         labels: dict[str, Counter[str]] = defaultdict(Counter)
-        shuffle = Shuffle(self._scratch, SCHEMA)
+        shuffle = Shuffle(self._scratch, self._schema)
         removed = TableFile("removed", self._scratch, REMOVED)
         progress = Progress(self._context.log, "documents", self._published.count)
-        for each in self._published.rows(_STORED):
+        for each in self._published.rows([name for name in self._schema.names if name != "partition"]):
             day = pa.array([self._days[each.partition]] * each.table.num_rows, pa.string())
-            shuffle.add(each.table.append_column("partition", day), target[each.span])
+            shuffle.add(each.table.append_column("partition", day).select(self._schema.names), target[each.span])
             for label, code, stays in zip(
                 each.table["label"].to_pylist(),
                 keys.split[each.span].tolist(),

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.cleaning.keys import Integers, groups
-from tasks.text.minhash import buckets
-
-if TYPE_CHECKING:
-    from tasks.config.corpus import Near
 
 KEPT, SUPERSEDED, DELETED, REJECTED, DUPLICATE, NEAR_DUPLICATE = range(6)
 REASONS = ("", "superseded", "deleted", "rejected", "duplicate", "near_duplicate")
@@ -70,28 +63,3 @@ def equal_texts(order: Integers, digest: NDArray[np.uint64]) -> tuple[Integers, 
     places, begins = groups(digest[order])
     first = places[np.flatnonzero(begins)][np.cumsum(begins) - 1]
     return order[places[~begins]], order[first[~begins]]
-
-
-def near_texts(signed: NDArray[np.uint32], near: Near) -> Iterator[tuple[int, int]]:
-    """Places whose text is nearly that of an earlier place which stays; and that place, the most alike.
-
-    ``signed`` has a signature a place, in order of precedence. Who shares a band of it with a place that
-    stays is compared with it in whole. What went is compared with nothing, so a chain of small changes is
-    cut and not removed to its last link.
-    """
-    shared: list[Sequence[int]] = [bucket.tolist() for bucket in buckets(signed, near)]
-    mine = defaultdict(list)
-    for number, bucket in enumerate(shared):
-        for place in bucket:
-            mine[place].append(number)
-    staying: dict[int, list[int]] = defaultdict(list)
-    for place in sorted(mine):
-        others = sorted({other for number in mine[place] for other in staying[number]})
-        if others:
-            likeness = (signed[others] == signed[place]).mean(axis=1)
-            best = int(likeness.argmax())
-            if likeness[best] >= near.threshold:
-                yield place, others[best]
-                continue
-        for number in mine[place]:
-            staying[number].append(place)

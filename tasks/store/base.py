@@ -73,6 +73,17 @@ class Store(ABC):
     def delete(self, key: str) -> None:
         """Remove one object; not an error when it does not exist."""
 
+    def read_at(self, key: str, offset: int, size: int) -> bytes:
+        """``size`` bytes of one object from ``offset`` on; a store that can sends nothing else."""
+        with self.open(key) as stream:
+            while offset and (skipped := len(stream.read(min(offset, CHUNK)))):
+                offset -= skipped
+            return stream.read(size)
+
+    def local(self, key: str) -> Path | None:
+        """The object as a file of this machine, never to be written to; None where it is none."""
+        return None
+
     def read(self, key: str) -> bytes:
         """One object's bytes."""
         with self.open(key) as stream:

@@ -55,6 +55,14 @@ class LocalStore(Store):
         except OSError as error:
             raise StoreError(f"cannot read {self.url_of(key)}: {error}") from error
 
+    def read_at(self, key: str, offset: int, size: int) -> bytes:
+        with self.open(key) as stream:
+            stream.seek(offset)
+            return stream.read(size)
+
+    def local(self, key: str) -> Path | None:
+        return self._path(key)
+
     def write(self, key: str, data: bytes) -> ObjectInfo:
         return self._replace(key, lambda out: out.write(data))
 

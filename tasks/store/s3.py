@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -100,10 +100,19 @@ class S3Store(Store):
         except _ERRORS as error:
             raise self._failed("list", prefix, error) from error
 
+    def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+        return self._get(key)
+
+    def read_at(self, key: str, offset: int, size: int) -> bytes:
+        with self._get(key, offset, size) as stream:
+            return stream.read()
+
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
+    def _get(self, key: str, offset: int = 0, size: int = 0) -> Iterator[BinaryIO]:
         try:
-            response = self._client.get_object(bucket_name=self._bucket, object_name=self._name(key))
+            response = self._client.get_object(
+                bucket_name=self._bucket, object_name=self._name(key), offset=offset, length=size
+            )
         except S3Error as error:
             if error.code in _MISSING:
                 raise NotFound(f"no object {self.url_of(key)}") from error

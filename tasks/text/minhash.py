@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,16 +48,13 @@ def bands(near: Near) -> tuple[int, int]:
     return near.permutations, 1
 
 
-def buckets(signed: NDArray[np.uint32], near: Near) -> Iterator[NDArray[np.int64]]:
-    """Sets of two or more rows of ``signed`` that share a band, each in ascending order."""
-    count, width = bands(near)
-    for band in range(count):
-        key = np.full(len(signed), _BASIS)
-        for column in range(band * width, (band + 1) * width):
-            key = (key ^ signed[:, column]) * _PRIME
-        order = np.argsort(key, kind="stable")
-        starts = np.flatnonzero(np.diff(key[order])) + 1
-        yield from (bucket for bucket in np.split(order, starts) if len(bucket) > 1)
+def band_key(signed: NDArray[np.uint32], near: Near, band: int) -> NDArray[np.uint64]:
+    """A 64-bit hash of one band, of every row of ``signed``."""
+    _, width = bands(near)
+    key = np.full(len(signed), _BASIS)
+    for column in range(band * width, (band + 1) * width):
+        key = (key ^ signed[:, column]) * _PRIME
+    return key
 
 
 def _shingles(text: str, n: int) -> NDArray[np.uint64]:
