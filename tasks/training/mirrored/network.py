@@ -1,4 +1,4 @@
-"""The network, its optimizer and the steps that run them on every replica: all that is TensorFlow's."""
+"""The network, and the steps that run it and its optimizer on every replica: all that is TensorFlow's."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.errors import BadInput, Corrupt
-from tasks.models._fit import FitParams
 from tasks.models.base import MirroredRecipe
 from tasks.training.mirrored.feed import Batch
+from tasks.training.mirrored.optimizer import optimizer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,7 +64,7 @@ class Network:
         with strategy.scope():
             self.model = recipe.network(features)
             _refuse_drifting(self.model)
-            self.optimizer = _optimizer(params)
+            self.optimizer = optimizer(params)
             self.optimizer.build(self.model.trainable_variables)
         weights = {id(variable) for variable in self.model.weights}
         self._seeds = [variable for variable in self.model.variables if id(variable) not in weights]
@@ -302,40 +302,3 @@ def _refuse_drifting(model: keras.Model) -> None:
                 f"layer {layer.path!r} of the recipe's network is a BatchNormalization: its statistics would drift "
                 "apart between workers; use LayerNormalization or GroupNormalization"
             )
-
-
-class _Reduced:
-    """For optimizers that are given gradients which were summed over the workers already.
-
-    Keras would clip before it sums, and so cut each worker's gradient by another norm.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> list[Any]:
-        return list(grads_and_vars)
-
-
-class _Adam(_Reduced, keras.optimizers.Adam):  # type: ignore[misc]
-    pass
-
-
-class _AdamW(_Reduced, keras.optimizers.AdamW):  # type: ignore[misc]
-    pass
-
-
-class _SGD(_Reduced, keras.optimizers.SGD):  # type: ignore[misc]
-    pass
-
-
-def _optimizer(params: FitParams) -> keras.optimizers.Optimizer:
-    shared: dict[str, Any] = {
-        "name": params.optimizer,
-        "learning_rate": params.learning_rate,
-        "global_clipnorm": params.clip_norm,
-    }
-    match params.optimizer:
-        case "adamw":
-            return _AdamW(weight_decay=params.weight_decay, **shared)
-        case "sgd":
-            return _SGD(**shared)
-        case _:
-            return _Adam(**shared)
