@@ -23,18 +23,19 @@ def combine(context: Context, training: Training) -> StepResult:
     ``counts``: ``rows`` (labelled), ``unlabelled``, ``vocabulary`` (features), ``labels`` ({label: rows}).
 
     Raises:
-        BadInput: nothing can be learned or judged: no labelled rows, one label, no features, or an
-            empty validation split.
+        BadInput: nothing can be learned or judged: no labelled rows, one label, no features, an empty
+            validation split, or more workers than rows.
     """
     reads = [
         read(context, training.features(shard), f"prepare --snapshot {training.snapshot_id} --shard {shard}")
         for shard in training.shards
     ]
     work = claim(context, training, STEP, training.features(), reads)
+    rows = sum(shard.manifest.counts["rows"] for shard in reads)
+    _require_rows_for_all(context, training, rows)
     if done := work.done():
         return done
     labels = _summed_labels(reads)
-    rows = sum(shard.manifest.counts["rows"] for shard in reads)
     unlabelled = sum(shard.manifest.counts["unlabelled"] for shard in reads)
     _require_learnable(training, labels, rows, unlabelled)
     tables = [read_table(context, entry) for shard in reads for entry in shard.manifest.of_role("counts")]
@@ -83,6 +84,16 @@ def _require_learnable(training: Training, labels: Counter[str], rows: int, unla
             f"the validation split of snapshot {training.snapshot_id} ({training.corpus.corpus}) is empty, so no model "
             f"can be judged: raise split.ratios.validation ({training.corpus.split.ratios.validation}), or bring more "
             f"documents (train has {rows})"
+        )
+
+
+def _require_rows_for_all(context: Context, training: Training, rows: int) -> None:
+    """Said here, before a gang is started for it; the number of workers is no part of the run, so each time."""
+    workers = context.corpus.resources.workers
+    if training.mirrored and 0 < rows < workers:
+        raise BadInput(
+            f"resources.workers is {workers}, but the train split of snapshot {training.snapshot_id} "
+            f"({training.corpus.corpus}) has {rows} rows to learn from: lower it to at most {rows}"
         )
 
 

@@ -86,6 +86,8 @@ def test_the_smallest_corpus_has_every_default(write: Callable[[str], Path]) -> 
             "clean: {filters: [{length: {}, c4: {}}]}",
             "clean.filters.0: expected a name, or one name with its parameters",
         ),
+        ("train: {recipe: tfidf_florest}", "train.recipe: unknown recipe 'tfidf_florest'; known: "),
+        ("train: {recipe: {text_encoder: {epoch: 2}}}", "train.recipe.text_encoder.epoch: no such key; did you mean"),
         ("split: {strategy: base}", "split.strategy: unknown split strategy 'base'; known: "),
         ("runtime: nomad", "runtime: Input should be 'local' or 'kubernetes'; got 'nomad'"),
         ("schedule: {timezone: Mars/Base}", "schedule.timezone: not a time zone: expected a name as in UTC"),

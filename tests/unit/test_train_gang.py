@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tasks.catalog import Manifest
 from tasks.cli import main
 from tasks.combine import combine
 from tasks.config import Corpus
+from tasks.config.corpus import Resources
 from tasks.errors import BadInput, PeerLost, Preempted
 from tasks.gang.peers import on_loopback, parse, tf_config
 from tasks.prepare import prepare
@@ -68,14 +69,16 @@ class Case:
             Job.of(self.context, self.training).work(part).commit([], counts={"rows": 1})
 
 
-def encoded(context: Context, training: Training, shard: Shard, rows: int) -> None:
+def encoded(context: Context, training: Training, shard: Shard, rows: int, labels: dict[str, int]) -> None:
     """As ``encode`` leaves a shard, without TensorFlow: nobody reads the examples here."""
     features = read(context, training.features(), "combine")
     work = claim(context, training, Step("encode", 1), training.examples(shard), [features])
     path = Path(context.store.url.removeprefix("file://")).parent / "examples"
     path.write_bytes(bytes(rows))
-    counts = {"rows": rows, "validation": 0, "unlabelled": 0, "unseen": 0}
-    work.commit([work.add("train", path, rows=rows)], counts=counts, details={"labels": {"0": rows - 1, "1": 1}})
+    rows = sum(labels.values())
+    counts = {"rows": rows, "validation": 0, "unlabelled": 0, "unseen": 4 if not rows else 0}
+    files = [work.add("train", path, rows=rows)] if rows else []
+    work.commit(files, counts=counts, details={"labels": labels})
 
 
 @pytest.fixture
@@ -85,18 +88,21 @@ def case(
     make_corpus: Callable[..., Corpus],
     make_snapshot: Callable[..., Manifest],
 ) -> Callable[..., Case]:
-    """``case(recipe, examples=9, workers=2)``."""
+    """``case(recipe, examples=9, workers=2, counted={label: rows of a shard})``: ready to train with ``workers``."""
 
-    def build(recipe: dict[str, Any] = MIRRORED, examples: int = 9, workers: int = 2) -> Case:
+    def build(
+        recipe: dict[str, Any] = MIRRORED, examples: int = 9, workers: int = 2, counted: dict[str, int] | None = None
+    ) -> Case:
         sections = {"train": {"recipe": recipe, "shards": 2}, "resources": {"workers": workers}}
-        context = make_context(make_corpus(**sections))
+        context = make_context(make_corpus(**{**sections, "resources": {"workers": 2}}))
         texts = [{"text": f"common words {'ab'[i % 2]} w{i % 3}", "label": "ab"[i % 2]} for i in range(examples)]
         training = Training.of(context.corpus, make_snapshot(context, train=texts, validation=texts[:2]))
         for shard in training.shards:
             prepare(context, training, shard)
         combine(context, training)
         for shard in training.shards if training.mirrored else ():
-            encoded(context, training, shard, len(range(shard.index, examples, shard.count)))
+            share = len(range(shard.index, examples, shard.count))
+            encoded(context, training, shard, share, {"0": share - 1, "1": 1} if counted is None else counted)
         source = {"live": {"files": {"path": "/nowhere/*.jsonl"}}}
         (tmp_path / "docs.yaml").write_text(yaml.safe_dump({"corpus": "docs", "source": source, **sections}))
         environment = {"NIGHTSHIFT_CORPORA": str(tmp_path), "NIGHTSHIFT_STORE": context.store.url}
@@ -138,6 +144,29 @@ def test_more_workers_than_examples_is_bad_input_before_anything_starts(
     assert result.exit_code == BadInput.exit_code
     assert "resources.workers is 10" in result.stdout
     assert "9 examples" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("recipe", "counted", "words"),
+    [
+        (MIRRORED, {}, "has no examples: 8 rows were left out for a label that the features do not know"),
+        (MIRRORED, {"1": 4}, "have one label only: a classifier needs two"),
+        ({"text_encoder": {"early_stopping": {"patience": 2}}}, {"0": 2, "1": 2}, "early_stopping watches"),
+    ],
+)
+def test_what_no_worker_can_learn_from_is_bad_input_before_anything_starts(
+    case: Callable[..., Case], recipe: dict[str, Any], counted: dict[str, int], words: str
+) -> None:
+    result = case(recipe, counted=counted).call()
+    assert result.exit_code == BadInput.exit_code
+    assert words in json.loads(result.stdout.splitlines()[-1])["error"]["message"]
+
+
+def test_more_workers_than_rows_is_said_before_anything_is_encoded(case: Callable[..., Case]) -> None:
+    given = case(examples=9)
+    ten = given.context.corpus.model_copy(update={"resources": Resources(workers=10)})
+    with pytest.raises(BadInput, match=r"resources.workers is 10, .* has 9 rows to learn from: lower it to at most 9"):
+        combine(replace(given.context, corpus=ten), given.training)
 
 
 @pytest.mark.parametrize("options", [[], ["--worker=1/2", PEERS]])

@@ -55,6 +55,16 @@ def test_other_data_parameters_or_code_are_another_run(
     assert len(set(runs)) == len(runs)
 
 
+def test_a_library_that_an_image_lacks_is_named_before_anything_is_trained(
+    make_context: MakeContext, make_snapshot: MakeSnapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = make_context()
+    snapshot = make_snapshot(context, train=[{"text": "x", "label": "a"}])
+    monkeypatch.setattr(TfidfForest, "libraries", ("scikit-learn", "no-such-library"))
+    with pytest.raises(BadInput, match="recipe tfidf_forest needs no-such-library, which is not installed here"):
+        Training.of(context.corpus, snapshot)
+
+
 def test_what_does_not_shape_a_training_leaves_its_run_alone(
     make_context: MakeContext, make_snapshot: MakeSnapshot, make_corpus: MakeCorpus
 ) -> None:
