@@ -9,6 +9,7 @@ from tasks.catalog import Input, Manifest, fingerprint
 from tasks.clean import load_raw, shard_count, shard_folder, shard_mark
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.kinds.base import kind_of
 from tasks.step import Context, Shard, Step, StepResult
 
 STEP = Step(name="dedup", version=1, libraries=("rensa", "numpy", "pyarrow"))
@@ -54,7 +55,7 @@ def dedup(context: Context, partition: str) -> StepResult:
                 for role in ("documents", "rejects", "deletions")
             }
             parts.append(Part(**local))
-        united = unite(parts, corpus.clean.dedup, Path(scratch) / "out")
+        united = unite(parts, corpus.clean.dedup, Path(scratch) / "out", kind_of(corpus.clean).likeness)
         files = tuple(catalog.add_file(folder, w.role, w.path, w.sha256, rows=w.rows) for w in united.files)
     counts = united.counts()
     counts["unchanged"] = sum(manifest.counts.get("unchanged", 0) for _, manifest in shards)

@@ -7,12 +7,14 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from containers.embedded.data.make import make, makers
 from containers.embedded.follow import Followed, Follower, name_of
-from containers.embedded.stack import BACKUP, STORE, Stack
+from containers.embedded.stack import BACKUP, DATA, STORE, Stack
 from containers.embedded.summary import show, summarise
 from containers.embedded.tasklogs import TaskLogs
 from tasks.backups.vault import Vault
@@ -33,6 +35,8 @@ def run_demo(stack: Stack, corpus: str, out: Path, console: Console, *, started:
     Raises:
         NightshiftError: Airflow or the store does not do its part; says which and where to look.
     """
+    with console.status(f"making the data of {corpus}"):
+        data = make(DATA, corpus)
     partition = datetime.now(UTC).date().isoformat()
     out.unlink(missing_ok=True)  # what an earlier demo came to must not be read as this one's
     store, backup = (open_store(url, stack.environment) for url in (STORE, BACKUP))
@@ -68,7 +72,7 @@ def run_demo(stack: Stack, corpus: str, out: Path, console: Console, *, started:
             "Nothing changed since the last run: every step was a no-op, and no model was trained.", soft_wrap=True
         )
     if summary["champion"] is not None:
-        _try_champion(stack, corpus, out.parent / "prediction", console)
+        _try_champion(stack, corpus, data, out.parent / "prediction", console)
     console.print(f"{summary['seconds']:.0f} s in all. The summary as JSON: {near(out)}")
     if summary["champion"] is None or not summary["backup"]["verified"]:
         console.print("[red]No champion was promoted, or its backup is not verified.[/]")
@@ -85,21 +89,34 @@ def _today(stack: Stack, dag: str, partition: str, console: Console) -> str:
     return stack.rest.trigger(dag, partition=partition)
 
 
-def _try_champion(stack: Stack, corpus: str, out: Path, console: Console) -> None:
-    """Show the champion at work on a page of the site, read as a file.
+def _try_champion(stack: Stack, corpus: str, data: Path | None, out: Path, console: Console) -> None:
+    """Show the champion at work on a file: a page of the site, or one that was made for it and never seen.
 
     Raises:
         NightshiftError: the command failed; with what it said.
     """
-    page = next(iter(sorted((stack.site_folder / "sklearn").glob("sklearn.*.html"))), None)
-    if page is None or corpus != "docs":
+    if data is not None:
+        page: Path | None = makers()[corpus].unseen(out.parent)
+    else:
+        page = next(iter(sorted((stack.site_folder / "sklearn").glob("sklearn.*.html"))), None)
+    if page is None or (data is None and corpus != "docs"):
         return
     done = stack.command("predict", "--corpus", corpus, "--input", str(page), "--output", str(out), "--json")
     if done.returncode:
         raise NightshiftError(f"nightshift predict failed:\n{done.stderr}")
     console.print(f"nightshift predict --corpus {corpus} --input {near(page)} --output {near(out)}", soft_wrap=True)
     for row in pq.read_table(out / "predictions.parquet").to_pylist():
-        console.print(f"  {row['predicted']}, with confidence {row['confidence']:.2f}")
+        console.print(f"  {_shown(row)}", markup=False, highlight=False)
+
+
+def _shown(row: dict[str, Any]) -> str:
+    """One prediction in a line."""
+    if "predicted" in row:
+        return f"{row['predicted']}, with confidence {row['confidence']:.2f}"
+    if "entities" in row:
+        found = ", ".join(f"{each['type']} {each['text']}" for each in row["entities"])
+        return f"{' '.join(row['tokens'])}\n    {found or 'nothing'}"
+    return ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("uid", "url"))
 
 
 def _explain(stack: Stack, followed: Followed, console: Console) -> int:

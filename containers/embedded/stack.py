@@ -21,6 +21,9 @@ from containers.embedded.seaweedfs import s3_environment, seaweedfs
 from containers.embedded.service import Job, Process, Service
 from containers.embedded.settings import Settings, recall, settle
 
+DATA = ROOT / "build" / "data"
+"""What ``containers.embedded.data`` makes, a folder a corpus."""
+
 STORE, BACKUP = "s3://nightshift", "s3://nightshift-backup"
 TRAINING_SLOTS = max(4, os.cpu_count() or 1)
 """So many workers of gangs train at once; two gangs of two must fit."""
@@ -41,6 +44,7 @@ def step_environment(settings: Settings, corpora: Path, s3_host: str = LOOPBACK)
         "NIGHTSHIFT_BACKUP": BACKUP,
         "NIGHTSHIFT_CORPORA": str(corpora),
         "NIGHTSHIFT_DEMO_SITE": settings.url("site"),
+        "NIGHTSHIFT_DEMO_DATA": str(DATA),
         "MLFLOW_TRACKING_URI": settings.url("mlflow"),
     }
 

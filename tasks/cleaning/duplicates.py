@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tasks.cleaning.keys import Integers, Keys, Part, groups, ids, scan, urls
 from tasks.cleaning.near import near_pairs
 from tasks.config.corpus import Dedup
+from tasks.kinds.base import TEXTS, Likeness
 
 KEPT, SUPERSEDED, DUPLICATE, NEAR_DUPLICATE = range(4)
 REASONS = ("", "superseded", "duplicate", "near_duplicate")
@@ -42,7 +43,7 @@ class Verdicts:
         return reason, f"{self.similarity[row]:.3g}", f"similarity to uid {high:016x}{low:016x}, which stays"
 
 
-def judge(parts: Sequence[Part], dedup: Dedup, scratch: Path) -> Verdicts:
+def judge(parts: Sequence[Part], dedup: Dedup, scratch: Path, like: Likeness = TEXTS) -> Verdicts:
     """Decide over all documents of all parts; memory grows by some 50 bytes a document, never by its text.
 
     Of several captures of one URL the latest stays, be it a document, a deletion or a reject; at the
@@ -65,7 +66,7 @@ def judge(parts: Sequence[Part], dedup: Dedup, scratch: Path) -> Verdicts:
         _equal(verdicts, paths)
     if dedup.near is not None:
         kept = np.flatnonzero(verdicts.reason == KEPT)
-        for pair in near_pairs(paths, kept, keys.time, dedup.near, scratch):
+        for pair in near_pairs(paths, kept, keys.time, dedup.near, scratch, like):
             verdicts.reason[pair.row] = NEAR_DUPLICATE
             verdicts.other[pair.row] = pair.stays
             verdicts.similarity[pair.row] = pair.similarity

@@ -18,6 +18,7 @@ from tasks.cleaning.keys import Part, scan
 from tasks.cleaning.output import TableFile, Written, sha256_of
 from tasks.cleaning.schema import DELETIONS, REJECTS
 from tasks.config.corpus import Dedup
+from tasks.kinds.base import TEXTS, Likeness
 
 
 @dataclass(slots=True)
@@ -43,11 +44,11 @@ class United:
         }
 
 
-def unite(parts: Sequence[Part], dedup: Dedup, folder: Path) -> United:
+def unite(parts: Sequence[Part], dedup: Dedup, folder: Path, like: Likeness = TEXTS) -> United:
     """Write the partition's files under ``folder``: documents shard by shard, one file of rejects, one of
     deletions. A shard's file that loses nothing is taken as it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    verdicts = judge(parts, dedup, folder)
+    verdicts = judge(parts, dedup, folder, like)
     united = United()
     rejects = TableFile("rejects", folder, REJECTS)
     deletions = TableFile("deletions", folder, DELETIONS)

@@ -67,3 +67,8 @@ def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
             found.append((current, begin, place + 1))
             ended = True
     return found
+
+
+def marks(tags: Sequence[str]) -> bool:
+    """Whether a set of tags marks entities, and is no set of classes as parts of speech are."""
+    return all(tag == OUTSIDE or (split(tag)[0] in tuple("BIES") and split(tag)[1]) for tag in tags)
