@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes lint bench bench-extract fuzz bench-clean bench-train faults images lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-train faults images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,11 +37,14 @@ test: .venv/ready lint ## set everything up and run all tests
 test-fast: .venv/ready lint ## what fails most often, in about two minutes
 	$(RUN)/python -m pytest $(BESIDE) tests/unit -m "not slow"
 
+test-kubernetes-fast: SELECT := -m "not slow"
+test-kubernetes-fast: test-kubernetes ## those of the tests on a cluster that take about ten minutes
+
 test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIGHTSHIFT_IMAGE and NIGHTSHIFT_TRAINER_IMAGE
 	@for name in KUBECONFIG NIGHTSHIFT_IMAGE NIGHTSHIFT_TRAINER_IMAGE; do if [ -z "$${!name}" ]; then \
 		echo "no $$name: these tests need a cluster (KUBECONFIG) that has both images; see docs/kubernetes.md" >&2; exit 2; \
 	fi; done
-	$(RUN)/python -m pytest tests/kubernetes
+	$(RUN)/python -m pytest $(SELECT) tests/kubernetes
 
 lint: .venv/ready ## format, lint and type checks
 	$(RUN)/ruff format --check .

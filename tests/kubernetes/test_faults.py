@@ -169,6 +169,7 @@ def test_kill_9_of_a_worker_in_mid_epoch(worker: int, struck: Strike, undisturbe
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worker", [0, 1])
 def test_kill_9_of_a_worker_in_start_up(worker: int, struck: Strike, undisturbed: Outcome) -> None:
     it = struck(f"kill -9 of worker {worker}'s training process", "start-up")
@@ -176,6 +177,7 @@ def test_kill_9_of_a_worker_in_start_up(worker: int, struck: Strike, undisturbed
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worker", [0, 1])
 @pytest.mark.parametrize("moment", WRITES)
 def test_kill_9_of_a_worker_while_worker_0_writes(
@@ -196,18 +198,21 @@ def test_kill_9_of_a_worker_while_worker_0_writes(
         in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 def test_sigstop_of_a_worker(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("SIGSTOP of worker 1's training process", "mid-epoch")
     it.made.strike(1, "SIGSTOP")
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_pod_deleted_without_grace(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("pod of worker 1 deleted", "mid-epoch")
     it.made.api.delete_namespaced_pod(it.before[1].name, it.made.namespace, grace_period_seconds=0)
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 def test_an_eviction_checkpoints_first(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("pod of worker 1 evicted", "mid-epoch")
     evict(it)
@@ -222,6 +227,7 @@ def evict(it: Struck) -> None:
     it.made.api.create_namespaced_pod_eviction(name, it.made.namespace, body)
 
 
+@pytest.mark.slow
 def test_the_store_down_for_a_minute(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("store down for 60 s", "mid-epoch")
     store = it.made.stack.s3
@@ -232,6 +238,7 @@ def test_the_store_down_for_a_minute(struck: Strike, undisturbed: Outcome) -> No
     finish(it, undisturbed, went_on=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["scheduler", "triggerer"])
 def test_a_part_of_airflow_killed_in_mid_training(name: str, struck: Strike, undisturbed: Outcome) -> None:
     it = struck(f"kill -9 of the {name}", "mid-epoch")
@@ -241,12 +248,14 @@ def test_a_part_of_airflow_killed_in_mid_training(name: str, struck: Strike, und
     finish(it, undisturbed, went_on=True)
 
 
+@pytest.mark.slow
 def test_an_eviction_in_start_up(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("pod of worker 1 evicted", "start-up")
     evict(it)
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_corrupt_newest_checkpoint_is_passed_over(struck: Strike, undisturbed: Outcome, retrained: Field) -> None:
     with configured(retrained, retries=0):
         it = struck("newest checkpoint corrupt", "mid-epoch")
@@ -259,6 +268,7 @@ def test_a_corrupt_newest_checkpoint_is_passed_over(struck: Strike, undisturbed:
     assert it.row.resumed_from is not None and it.row.resumed_from < int(corrupted.partition("-")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "then"), [(3, 2), (2, 3)])
 def test_another_number_of_workers_goes_on(
     workers: int, then: int, struck: Strike, undisturbed: Outcome, retrained: Field
@@ -284,12 +294,14 @@ def configured(made: Field, **resources: Any) -> Iterator[None]:
         made.write()
 
 
+@pytest.mark.slow
 def test_the_task_cleared(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("task cleared", "mid-epoch")
     it.made.clear()
     in_order(it, undisturbed)
 
 
+@pytest.mark.slow
 def test_the_run_marked_failed_leaves_no_pod(struck: Strike, undisturbed: Outcome) -> None:
     it = struck("run marked failed", "mid-epoch")
     rest = it.made.stack.rest
@@ -302,6 +314,20 @@ def test_the_run_marked_failed_leaves_no_pod(struck: Strike, undisturbed: Outcom
     finish(it, undisturbed)
 
 
+@pytest.mark.slow
+def test_a_linear_model_on_two_workers_in_pods_is_promoted(retrained: Field, undisturbed: Outcome) -> None:
+    recipe = {"logistic": {"epochs": 3, "batch_size": 30}}
+    retrained.write(train={"recipe": recipe})
+    try:
+        run = retrained.stack.rest.trigger(DAG)
+        assert ended(retrained, DAG, run) == "success"
+        champion = retrained.context.store.read(f"models/{retrained.corpus()['corpus']}/registry/champion.json")
+        assert json.loads(champion)["version"] == 2
+        assert not retrained.left()
+    finally:
+        retrained.write()
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "image missing": ({"kubernetes": {"trainer_image": "example.local/no-such-image:1"}}, "cannot start"),
     "unschedulable: too much CPU": ({"resources": {"cpu": "640"}}, "resources.cpu"),
@@ -309,6 +335,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRONG)
 def test_what_no_retry_mends_is_said_and_leaves_no_pod(name: str, retrained: Field, undisturbed: Outcome) -> None:
     sections, says = WRONG[name]

@@ -136,6 +136,7 @@ def test_wrong_input_of_one_worker_is_the_cause_whoever_ended_first(gang: Gang) 
         gang(script).run()
 
 
+@pytest.mark.slow
 def test_a_retry_is_a_new_generation_with_names_of_its_own(
     gang: Gang, cluster: client.CoreV1Api, namespace: str
 ) -> None:
@@ -210,6 +211,7 @@ def test_a_gang_that_failed_while_nobody_looked_is_started_again(
         task.finish(deferred)
 
 
+@pytest.mark.slow
 def test_a_task_that_is_killed_before_it_is_deferred_leaves_nothing(
     gang: Gang, cluster: client.CoreV1Api, namespace: str
 ) -> None:
@@ -243,16 +245,19 @@ def test_a_triggerer_that_goes_down_leaves_the_gang_to_the_next_one(
     assert task.finish(deferred) == "s3://bucket/models/docs/run/_manifest.json"
 
 
+@pytest.mark.slow
 def test_a_gang_that_takes_too_long_is_ended(gang: Gang) -> None:
     with pytest.raises(NightshiftError, match=r"not done after resources.timeout"):
         gang("forever()", timeout=timedelta(seconds=8)).run()
 
 
+@pytest.mark.slow
 def test_an_image_that_is_not_there_is_named_soon(gang: Gang) -> None:
     with pytest.raises(BadInput, match=r"worker 0 of 2 .* cannot start: ErrImageNeverPull.*example.invalid/none"):
         gang("done()", image="example.invalid/none:1", settings={"image_pull_policy": "Never"}).run()
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_not_there_is_named_soon(gang: Gang) -> None:
     with pytest.raises(BadInput, match=r"CreateContainerConfigError.*\"no-such-secret\" not found"):
         gang("done()", settings={"env_secret": "no-such-secret"}).run()

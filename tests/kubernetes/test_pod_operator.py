@@ -207,6 +207,7 @@ def test_a_pod_that_takes_too_much_memory_is_told_what_to_do(task: Callable[...,
         task("x = [b'x' * (8 << 20) for _ in range(64)]", resources={"memory": "64Mi"}).run()
 
 
+@pytest.mark.slow
 def test_a_pod_that_fills_its_scratch_is_evicted_and_says_so(task: Callable[..., Task]) -> None:
     script = "open('/tmp/x', 'wb').write(bytes(32 << 20)); time.sleep(240)"
     with pytest.raises(StepKilled, match=r"Evicted.*scratch"):
@@ -224,6 +225,7 @@ def test_a_deleted_pod_is_worth_another_try(
         task("time.sleep(240)").run(delete)
 
 
+@pytest.mark.slow
 def test_an_image_that_is_not_there_is_named_and_not_tried_again(task: Callable[..., Task]) -> None:
     settings = {"image": "example.local/missing:1", "image_pull_policy": "Never"}
     with pytest.raises(BadInput, match=r"cannot start: ErrImageNeverPull.*example\.local/missing:1.*kubernetes\.image"):
@@ -241,6 +243,7 @@ def test_a_pod_that_no_node_takes_in_time_says_what_it_lacks(task: Callable[...,
         task("", resources={"cpu": "500"}, kubernetes={"start_timeout": "4s", "elastic": True}).run()
 
 
+@pytest.mark.slow
 def test_a_secret_that_is_not_there_is_named(task: Callable[..., Task]) -> None:
     settings = {"env_secret": "elsewhere", "start_timeout": "8s"}
     with pytest.raises(
