@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-train faults images lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-near bench-train faults images lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,9 @@ bench: .venv/ready ## measure; prints a table and writes build/bench/*.json
 
 bench-clean: .venv/ready ## cleaning beside datatrove's, one core each, same pages and filters
 	$(RUN)/python -m tests.benchmarks.bench_clean
+
+bench-near: .venv/ready ## near-duplicates of up to 10 million documents: memory, seconds, precision, recall
+	$(RUN)/python -m tests.benchmarks.bench_near
 
 bench-train: .venv/ready ## measure a training on two cores; writes build/bench/train.json
 	$(RUN)/python -m tests.benchmarks.bench_train

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ _BLOCK = 16
 _PAIR = np.dtype([("late", "<i8"), ("early", "<i8"), ("equal", "<u2")])
 _MEMBER = np.dtype([("late", "<i8"), ("group", "<u8")])
 _PORTION = 1 << 20
+_CACHED = 1 << 17
 
 
 class Precedence:
@@ -96,14 +98,14 @@ class Precedence:
 
 
 class _Wide:
-    """Who stays of the wide groups; their signatures lie in a file."""
+    """Who stays of the wide groups. Signatures of the first ``_CACHED`` of them are in memory, the rest in a file."""
 
     def __init__(self, path: Path, near: Near) -> None:
         self._near = near
         self._file = path.open("w+b")
-        self._width = near.permutations * 4
-        self._staying: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        self._kept = 0
+        self._staying: dict[int, list[int]] = defaultdict(list)
+        self._places: list[int] = []
+        self._cache = np.empty((256, near.permutations), "<u4")
         self._row: dict[int, int] = {}
         self._rows = np.empty((0, near.permutations), np.uint32)
 
@@ -117,27 +119,42 @@ class _Wide:
     def better(self, best: tuple[int, int] | None, place: int, groups: list[int]) -> tuple[int, int] | None:
         """The most alike, and first, of ``best`` and those who stay of the groups."""
         mine = self._rows[self._row[place]]
-        others = sorted({other for group in groups for other in self._staying[group]})
-        for start in range(0, len(others), 4096):
-            some = others[start : start + 4096]
-            stored = b"".join(os.pread(self._file.fileno(), self._width, slot * self._width) for _, slot in some)
-            equal = np.frombuffer(stored, "<u4").reshape(len(some), -1) == mine
+        # They came in order of their places, so the first of the most alike is the first place, too.
+        slots = sorted({slot for group in groups for slot in self._staying[group]})
+        for start in range(0, len(slots), 4096):
+            some = slots[start : start + 4096]
+            equal = self._signatures(some) == mine
             count = equal.sum(axis=1)
-            like = (count / self._near.permutations >= self._near.threshold) & sharing(equal, self._near)
-            for row in np.flatnonzero(like).tolist():
-                if best is None or (-int(count[row]), some[row][0]) < (-best[0], best[1]):
-                    best = int(count[row]), some[row][0]
+            like = np.flatnonzero(count / self._near.permutations >= self._near.threshold)
+            for row in like[sharing(equal[like], self._near)].tolist() if len(like) else ():
+                if best is None or (-int(count[row]), self._places[some[row]]) < (-best[0], best[1]):
+                    best = int(count[row]), self._places[some[row]]
         return best
 
     def stay(self, place: int, groups: list[int]) -> None:
         """Let ``place`` be compared with whoever comes after it."""
-        os.pwrite(self._file.fileno(), self._rows[self._row[place]].tobytes(), self._kept * self._width)
+        slot, row = len(self._places), self._rows[self._row[place]]
+        if slot < _CACHED:
+            if slot == len(self._cache):
+                self._cache = np.concatenate([self._cache, np.empty_like(self._cache)])
+            self._cache[slot] = row
+        else:
+            os.pwrite(self._file.fileno(), row.astype("<u4").tobytes(), slot * self._cache.itemsize * len(row))
+        self._places.append(place)
         for group in groups:
-            self._staying[group].append((place, self._kept))
-        self._kept += 1
+            self._staying[group].append(slot)
 
     def close(self) -> None:
         self._file.close()
+
+    def _signatures(self, slots: list[int]) -> NDArray[np.uint32]:
+        near = bisect_left(slots, _CACHED)
+        found = self._cache[slots[:near]]
+        if near == len(slots):
+            return found
+        size = self._cache.itemsize * self._near.permutations
+        stored = b"".join(os.pread(self._file.fileno(), size, slot * size) for slot in slots[near:])
+        return np.concatenate([found, np.frombuffer(stored, "<u4").reshape(-1, self._near.permutations)])
 
 
 def _by_place(pairs: NDArray[np.void]) -> dict[int, list[tuple[int, int]]]:

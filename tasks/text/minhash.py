@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,11 +42,16 @@ def bands(near: Near) -> tuple[int, int]:
     1 - (1 - s^r)^b (Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", 3.4.2). More rows find
     fewer pairs that are none; those are weeded out by their signatures anyway.
     """
-    for rows in range(near.permutations, 1, -1):
-        count = near.permutations // rows
-        if 1 - (1 - near.threshold**rows) ** count >= _RECALL:
+    return _bands(near.threshold, near.permutations)
+
+
+@lru_cache
+def _bands(threshold: float, permutations: int) -> tuple[int, int]:
+    for rows in range(permutations, 1, -1):
+        count = permutations // rows
+        if 1 - (1 - threshold**rows) ** count >= _RECALL:
             return count, rows
-    return near.permutations, 1
+    return permutations, 1
 
 
 def band_key(signed: NDArray[np.uint32], near: Near, band: int) -> NDArray[np.uint64]:

@@ -41,6 +41,7 @@ def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_BLOCK", np.uint64(2))
     monkeypatch.setattr("tasks.near.precedence._BLOCK", 2)
     monkeypatch.setattr("tasks.near.precedence._PORTION", 2)
+    monkeypatch.setattr("tasks.near.precedence._CACHED", 2)
     monkeypatch.setattr(runs, "SLICE_ENTRIES", 7)
     monkeypatch.setattr(index, "FAN", 2)
     monkeypatch.setattr(index, "_ROWS", 3)
