@@ -76,6 +76,11 @@ class Chain:
         return _shares(self.corpus.train.shards)
 
     @property
+    def folds(self) -> list[str]:
+        """The folds of the cross-validation; none where the corpus asks for none."""
+        return _shares(self.corpus.crossvalidate.folds) if self.corpus.crossvalidate else []
+
+    @property
     def parts(self) -> list[str]:
         """The part models that ``merge`` unites: one a shard, or of a gang one an epoch that is kept."""
         return _shares(self.corpus.train.recipe.params.average) if self.mirrored else self.shards

@@ -60,6 +60,9 @@ def retrain(chain: Chain) -> DAG:
             merge = chain.step("merge", options=trained_on)
             evaluate = chain.step("evaluate", options=trained_on)
             gate_model = chain.gate("model", **trained_on)
+            if chain.folds:
+                folds = chain.mapped("crossvalidate", options=trained_on, shard_option="fold").expand(shard=chain.folds)
+                gate_features >> folds >> evaluate
         with TaskGroup("release", prefix_group_id=False):
             by, approval = _approval(chain)
             promote = chain.step(

@@ -42,9 +42,11 @@ class Model:
         unfair = _unfair(gate, champion, ours["rows"]) if champion else None
         if unfair:
             theirs = None
-        contract = Contract(metrics=_overall(ours, theirs))
+        folds = details.get("folds")
+        contract = Contract(metrics=_overall(ours, theirs) | _over_folds(folds, ours))
         numbers = contract.measured()
         _expect_overall(gate, numbers, ours)
+        _expect_folds(gate, contract, numbers, folds, ours)
         if not ours["per_class"]:
             contract.skip("classes", "there are none: this model says numbers, or text")
             if champion is None or theirs is None:
@@ -114,6 +116,39 @@ def _expect_overall(gate: ModelGate, numbers: Table, ours: dict[str, Any]) -> No
         least=min(2, len(ours["per_class"])),
         says="It says the same whatever it reads. Are the labels right, is there text left after clean.strip?",
     )
+
+
+def _over_folds(folds: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, float]:
+    if folds is None:
+        return {}
+    told = {measure.name: folds["measures"][measure.name] for measure in measures_of(ours)}
+    leading = next(iter(told.values()))
+    return {**{f"folds_{name}": each["mean"] for name, each in told.items()}, "folds_deviation": leading["deviation"]}
+
+
+def _expect_folds(
+    gate: ModelGate, contract: Contract, numbers: Table, folds: dict[str, Any] | None, ours: dict[str, Any]
+) -> None:
+    """What the cross-validation says, where the corpus asks for one."""
+    if folds is None:
+        if gate.fold_floors or gate.max_fold_deviation is not None:
+            contract.skip("cross-validation", "the corpus has no section `crossvalidate`")
+        return
+    for measure in measures_of(ours):
+        if (floor := gate.fold_floors.get(measure.name)) is not None:
+            numbers.bound(
+                f"folds_{measure.name}",
+                least=floor if measure.rising else None,
+                most=None if measure.rising else floor,
+                says=f"Over the folds worse than gates.model.fold_floors.{measure.name} allows. Look at the report.",
+            )
+    if gate.max_fold_deviation is not None:
+        numbers.bound(
+            "folds_deviation",
+            most=gate.max_fold_deviation,
+            says="The folds differ by more than gates.model.max_fold_deviation: the model hangs on what it happens to "
+            "see. More documents, fewer parameters, or labels that are right help.",
+        )
 
 
 def _classes(gate: ModelGate, ours: dict[str, Any], theirs: dict[str, Any] | None) -> pd.DataFrame:

@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Fit one shard, or run one worker of a gang.",
     "evaluate": "Score a model and write its report.",
     "merge": "Unite the part models into a candidate.",
+    "crossvalidate": "Train without one fold of the train split, and judge the model on it.",
     "promote": "Make the candidate the champion.",
     "rollback": "Make an earlier version the champion again.",
     "backup": "Copy the champion and its data to the backup store.",

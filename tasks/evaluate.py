@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tasks.command import ShardType, step_command
+from tasks.crossvalidate import folds as crossvalidated
+from tasks.crossvalidate import summary
 from tasks.errors import BadInput
 from tasks.judging.base import measures_of
 from tasks.step import Context, Shard, Step, StepResult
@@ -79,7 +81,8 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
 
     Files: ``metrics`` (metrics.json), ``report`` (one HTML file), ``plot`` (PNG). ``details``: ``metrics``
     ({split: metrics}), ``champion`` (None, or its ``version``, ``run``, ``metrics``, and ``trained_on``, the
-    rows of each split that it was trained on), ``newest_partition``, ``plots`` (what each ``plot`` shows).
+    rows of each split that it was trained on), ``newest_partition``, ``plots`` (what each ``plot`` shows), and
+    after a cross-validation ``folds`` (mean, deviation and values of each measure).
     ``at`` orders the history and is recorded as volatile.
 
     Raises:
@@ -89,7 +92,8 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
 
     candidate = read(context, training.model(), f"merge --snapshot {training.snapshot_id}")
     rival = _rival(context, training)
-    work = claim(context, training, STEP, training.report(), [candidate, *([rival.model] if rival else [])])
+    folds = crossvalidated(context, training)
+    work = claim(context, training, STEP, training.report(), [candidate, *([rival.model] if rival else []), *folds])
     if done := work.done():
         return done
     models = {"candidate": load_model(context, candidate.manifest)}
@@ -108,6 +112,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         champion=champion,
         runs=[*runs, history.past_run(training.run, newest, metrics)],
         curves=read_curves(context, training),
+        folds=summary(folds),
     )
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         plots = report.plots(Path(scratch))
@@ -118,7 +123,13 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
             work.add("report", html),
             *(work.add("plot", path) for path in plots.values()),
         ]
-    details = {"metrics": metrics, "champion": champion, "newest_partition": newest, "plots": list(plots)}
+    details: dict[str, Any] = {
+        "metrics": metrics,
+        "champion": champion,
+        "newest_partition": newest,
+        "plots": list(plots),
+    }
+    details |= {"folds": report.folds} if folds else {}
     return work.commit(
         files,
         counts=_counts(metrics),

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 import pyarrow as pa
@@ -117,10 +118,24 @@ class Gated:
         read = Input(name=folder, digest=snapshot.digest())
         return self._commit(f"features/docs/{RUN}", "combine", RUN, counts=counts, inputs=(read,))
 
-    def model(self, ours: dict[str, Any], theirs: dict[str, Any] | None = None, **champion: Any) -> Manifest:
-        """A candidate and its report; ``theirs`` are the champion's scores on the same rows."""
+    def model(
+        self,
+        ours: dict[str, Any],
+        theirs: dict[str, Any] | None = None,
+        folds: list[float] | None = None,
+        **champion: Any,
+    ) -> Manifest:
+        """A candidate and its report; ``theirs`` are the champion's scores on the same rows, ``folds`` the scores of
+        folds, whatever the measure."""
         rival = {"version": 3, "run": "c" * 16, "metrics": {"validation": theirs}, "trained_on": None, **champion}
         details = {"metrics": {"validation": ours}, "champion": rival if theirs else None}
+        if folds:
+            told = {"title": "", "mean": fmean(folds), "deviation": stdev(folds), "values": folds}
+            details["folds"] = {
+                "count": len(folds),
+                "rows": [],
+                "measures": dict.fromkeys(("macro_f1", "accuracy"), told),
+            }
         candidate = self._commit(f"models/docs/{RUN}", "merge", RUN, counts={"weights": str(ours)})
         self._commit(f"reports/docs/{RUN}", "evaluate", RUN, counts={}, details=details)
         return candidate

@@ -32,6 +32,8 @@ INGEST_STEPS = frozenset({"crawl", "clean", "dedup", "split", "upload", "release
 INGEST_GATES = frozenset({"raw", "clean", "splits"})
 """What runs in the pipeline's image. The id of a training is made of its libraries' versions too, so that everything
 from the snapshot on runs in the trainer's."""
+TRAINING_STEPS = frozenset({"train", "crossvalidate"})
+"""What takes GPUs."""
 YAML_BYTES = 100_000
 """Linux takes no variable over 128 KiB."""
 AFTERMATH = timedelta(minutes=5)
@@ -215,7 +217,7 @@ def _environment(corpus: Corpus, text: str, work: Work) -> dict[str, str]:
 def _resources(corpus: Corpus, step: str) -> k8s.V1ResourceRequirements:
     # Requests and limits alike: such a pod is the last to be evicted, and a quota counts what it really takes.
     amounts = {"cpu": corpus.resources.cpu, "memory": corpus.resources.memory}
-    if corpus.resources.gpus and step == "train":
+    if corpus.resources.gpus and step in TRAINING_STEPS:
         amounts[settings_of(corpus).gpu_resource] = str(corpus.resources.gpus)
     return k8s.V1ResourceRequirements(requests=dict(amounts), limits=dict(amounts))
 

@@ -236,6 +236,14 @@ class Train(Section):
         return self
 
 
+class Crossvalidate(Section):
+    """How much a model's quality hangs on what it happened to be trained on."""
+
+    folds: int = Field(
+        5, ge=2, le=100, description="so many parts of the train split are each judged by a model that never saw them"
+    )
+
+
 class Promote(Section):
     """What happens to a candidate that passed its gate."""
 
@@ -311,6 +319,9 @@ class Corpus(Section):
     upload: Upload = Upload()
     gates: Gates = Gates()
     train: Train
+    crossvalidate: Crossvalidate | None = Field(
+        None, description="judge the recipe on folds of the train split; null: train once"
+    )
     promote: Promote = Promote()
     backup: Backup = Backup()
     resources: Resources = Resources()

@@ -63,6 +63,12 @@ class ModelGate(Section):
     tolerance: float = Field(0.01, ge=0, le=1, description="how much worse than the champion overall")
     class_tolerance: float = Field(0.1, ge=0, le=1, description="how much worse than the champion in any class's F1")
     class_from: int = Field(10, ge=1, description="a class is compared from so many validation rows on")
+    fold_floors: dict[str, float] = Field(
+        default_factory=dict, description="as `floors`, of the mean over the folds of `crossvalidate`"
+    )
+    max_fold_deviation: float | None = Field(
+        None, ge=0, description="standard deviation of the leading metric over the folds, at most; null: any"
+    )
     max_champion_overlap: float = Field(
         0.05, ge=0, le=1, description="a champion trained on more of the validation rows is not compared with"
     )

@@ -36,6 +36,8 @@ class Report:
     runs: Sequence[PastRun]
     curves: Sequence[Mapping[str, Any]] = ()
     """Of a mirrored training, by epoch."""
+    folds: Mapping[str, Any] | None = None
+    """What a cross-validation says: ``tasks.crossvalidate.summary``."""
 
     def plots(self, folder: Path) -> dict[str, Path]:
         """Draw every plot into ``folder``: name to PNG."""

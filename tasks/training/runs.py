@@ -77,6 +77,11 @@ def report_folder(corpus: str, run: str, part: Shard | None = None) -> str:
     return f"reports/{corpus}/{run}" + (f"/parts/{part.folder}" if part else "")
 
 
+def fold_folder(corpus: str, run: str, fold: Shard) -> str:
+    """Where ``crossvalidate`` writes about one fold."""
+    return f"reports/{corpus}/{run}/folds/{fold.folder}"
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
     """One run: a corpus's configuration applied to one snapshot."""
@@ -146,6 +151,10 @@ class Training:
     def report(self, part: Shard | None = None) -> str:
         """Folder of the candidate's report, or of one part's."""
         return report_folder(self.corpus.corpus, self.run, part)
+
+    def fold(self, fold: Shard) -> str:
+        """Folder of what is known of one fold."""
+        return fold_folder(self.corpus.corpus, self.run, fold)
 
 
 def _shares(count: int) -> tuple[Shard, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def ended(stack: Stack, dag: str, run: str) -> str:
 def gang_corpus(
     airflow_stack: Stack, archive_corpus: Callable[..., Path], tmp_path: Path, write_day: Callable[..., None]
 ) -> Callable[..., str]:
-    """``gang_corpus(name, workers=2, pool="training")``: a corpus whose recipe is mirrored; its retraining's DAG."""
+    """``gang_corpus(name, workers=2)``: a corpus whose recipe is mirrored; its retraining's DAG."""
 
     def make(name: str, **resources: Any) -> str:
         write_day(tmp_path / name, DAY)
@@ -49,7 +49,7 @@ def gang_corpus(
             tmp_path / name,
             schedule={"retrain": "manual"},
             train={"recipe": RECIPE, "shards": 1},
-            resources={"retries": 0, "timeout": "10m", "pool": "training", **resources},
+            resources={"retries": 0, "timeout": "10m", **resources},
         )
         for dag in (f"ingest_{name}", f"retrain_{name}"):
             airflow_stack.rest.wait_for_dag(dag)
@@ -68,3 +68,39 @@ def test_a_gang_larger_than_its_pool_fails_at_once_and_its_run_says_why(
     assert "train: a gang of 500 workers takes as many slots" in airflow_stack.rest.run(dag, run)["note"]
     states = {str(task["state"]) for task in airflow_stack.rest.tasks(dag, run)}
     assert not states & {"running", "queued", "success"}, "nothing was run for it"
+
+
+@pytest.fixture
+def three_slots(airflow_stack: Stack) -> Iterator[None]:
+    """The pool of gangs, made too small for two of two."""
+    rest = airflow_stack.rest
+    before = rest.call("GET", "pools/training")
+    assert before["include_deferred"]
+    whole = {name: before[name] for name in ("name", "slots", "description", "include_deferred")}
+    rest.call("PATCH", "pools/training", {**whole, "slots": 3})
+    yield
+    rest.call("PATCH", "pools/training", whole)
+
+
+@pytest.mark.usefixtures("three_slots")
+def test_two_trainings_that_want_more_slots_than_there_are_both_end(
+    airflow_stack: Stack, gang_corpus: Callable[..., str]
+) -> None:
+    rest, runs = airflow_stack.rest, dict[str, str]()
+    for name in ("first", "second"):
+        dag = gang_corpus(name)
+        assert ended(airflow_stack, f"ingest_{name}", rest.trigger(f"ingest_{name}", partition=DAY)) == "success"
+        runs[dag] = rest.trigger(dag)
+
+    def gangs() -> list[dict[str, Any]]:
+        return [task for dag, run in runs.items() for task in rest.tasks(dag, run) if task["task_id"] == "train"]
+
+    def both_end() -> bool:
+        states = [str(task["state"]) for task in gangs()]
+        assert "failed" not in states, [rest.tasks(dag, run) for dag, run in runs.items()]
+        return states == ["success", "success"]
+
+    wait(both_end, "both gangs trained")
+    first, second = sorted(gangs(), key=lambda task: str(task["start_date"]))
+    assert (first["pool"], first["pool_slots"]) == ("training", 2)
+    assert str(first["end_date"]) <= str(second["start_date"]), "two gangs of two in three slots, one after the other"

@@ -142,6 +142,15 @@ def test_pods_are_looked_after_wherever_some_corpus_has_them(corpora: Path, in_s
     assert reap.retries == 0
 
 
+def test_folds_are_trained_beside_the_model_and_told_in_its_report(corpora: Path) -> None:
+    dag = dag_of(corpora, "retrain", "retrain_docs", crossvalidate={"folds": 4})
+    folds = dag.get_task("crossvalidate")
+    assert isinstance(folds, MappedOperator)
+    assert folds.expand_input.value == {"shard": ["0/4", "1/4", "2/4", "3/4"]}  # type: ignore[union-attr]
+    assert folds.upstream_task_ids == {"gate_features"}
+    assert folds.downstream_task_ids == {"evaluate"}
+
+
 def test_every_task_has_what_a_bad_night_needs(corpora: Path) -> None:
     resources = {"retries": 5, "timeout": "30m", "pool": "heavy"}
     write(corpora, "docs", resources=resources, owner="ada", team="search", promote={"approval": True})

@@ -307,6 +307,20 @@ CASES = [
     ),
     Case(
         "model",
+        "folds_macro_f1",
+        lambda g: g.model(scores(GOOD_F1), folds=[0.5, 0.6]),
+        shows="observed 0.55; expected at least 0.6",
+        gates={"model": {"fold_floors": {"macro_f1": 0.6}}},
+    ),
+    Case(
+        "model",
+        "folds_deviation",
+        lambda g: g.model(scores(GOOD_F1), folds=[0.6, 0.7, 0.8]),
+        shows="observed 0.1; expected at most 0.05",
+        gates={"model": {"max_fold_deviation": 0.05}},
+    ),
+    Case(
+        "model",
         "class_below_champion",
         lambda g: g.model(scores({"csv": 1.0, "json": 0.75}), scores({"csv": 0.8, "json": 0.9})),
         shows=r"1 of 2 rows, such as f1_below_champion 0.15, label json; expected at most 0.1",
