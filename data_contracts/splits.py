@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_contracts.base import SUITES, Contract, Subject, current
+from tasks.kinds.base import kind_of
 from tasks.split import REJECTED, UIDS, UNASSIGNED, staging_folder
 from tasks.splits.base import SPLITS, STRATEGIES
 from tasks.step import Context
@@ -63,8 +64,11 @@ class Splits:
             rows("digest", "digest", digest, role),
         )
         entries = staged.of_role(*SPLITS, UNASSIGNED)
+        apart = kind_of(corpus.clean).apart
+        alike = rows(apart, apart, pa.field(apart, pa.string()), role) if apart else None
         types = fill(subject.context, clean.of_role("documents"), [before], subject.scratch, expected=pa.schema([uid]))
-        types += fill(subject.context, entries, [after, texts], subject.scratch, expected=pa.schema([uid, digest]))
+        wanted = [after, texts, *([alike] if alike else [])]
+        types += fill(subject.context, entries, wanted, subject.scratch, expected=pa.schema([uid, digest]))
 
         counts = {name: sum(entry.rows for entry in staged.of_role(name)) for name in (*SPLITS, UNASSIGNED)}
         contract = Contract(metrics={name: float(count) for name, count in counts.items()})
@@ -101,6 +105,13 @@ class Splits:
             contract.skip("rows", "not read, since columns are missing or of another type")
         else:
             self._expect_of_rows(corpus.clean.dedup.exact, contract, _Documents(before, after), _Texts(texts))
+            if alike and apart:
+                contract.table("alike", _Texts(alike, apart), key=apart).expect(
+                    f"{apart}_in_one_split",
+                    gxe.ExpectColumnValuesToBeBetween(column="splits", max_value=1),
+                    "What is as good as identical is in several splits: what is learned would be what is tested. Set "
+                    "clean.dedup.near, run dedup again, then split.",
+                )
         self._expect_shares(subject, contract, sum(counts.values()), frozen=frozen)
         return contract
 
@@ -177,13 +188,14 @@ class _Documents:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """One row a text: ``digest``, ``splits`` (different ones)."""
+    """One row a text: ``digest`` (or what else names it), ``splits`` (different ones)."""
 
     staged: Rows
+    by: str = "digest"
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         for frame in self.staged:
-            yield frame.groupby("digest").agg(splits=("role", "nunique")).reset_index()
+            yield frame.groupby(self.by).agg(splits=("role", "nunique")).reset_index()
 
 
 def _shares(judged_from: int, counts: dict[str, int]) -> dict[str, float]:

@@ -96,7 +96,7 @@ def _try_champion(stack: Stack, corpus: str, data: Path | None, out: Path, conso
         NightshiftError: the command failed; with what it said.
     """
     if data is not None:
-        page: Path | None = makers()[corpus].unseen(out.parent)
+        page: Path | None = makers()[corpus].unseen(out.parent, data)
     else:
         page = next(iter(sorted((stack.site_folder / "sklearn").glob("sklearn.*.html"))), None)
     if page is None or (data is None and corpus != "docs"):

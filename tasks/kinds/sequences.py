@@ -56,7 +56,9 @@ class Sequences(Kind):
     def fields(self) -> pa.Schema:
         import pyarrow as pa
 
-        return pa.schema([("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
+        # Named as Parquet reads it again.
+        texts = pa.list_(pa.field("element", pa.string()))
+        return pa.schema([("tokens", texts), ("tags", texts)])
 
     @property
     def cells(self) -> tuple[str, ...]:

@@ -98,9 +98,12 @@ class ShardedRecipe(Recipe, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One column of an encoded example: ``shape`` numbers, or a list of any length where it is None."""
+    """One column of an encoded example: ``shape`` numbers, or a list of any length where it is None.
 
-    dtype: Literal["int64", "float32"]
+    ``uint8`` are bytes, as of an encoded image: always of any length.
+    """
+
+    dtype: Literal["int64", "float32", "uint8"]
     shape: tuple[int, ...] | None = ()
 
 

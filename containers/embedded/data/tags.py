@@ -45,7 +45,7 @@ def mark() -> str:
     return f"{FORMAT} {sys.version}"
 
 
-def unseen(folder: Path) -> Path:
+def unseen(folder: Path, made: Path) -> Path:
     """A file that no training saw: lines of code of today's author, as text between spaces."""
     path = folder / "unseen.txt"
     path.write_text(

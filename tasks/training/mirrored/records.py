@@ -53,6 +53,8 @@ def _examples(fields: Mapping[str, Field], columns: Mapping[str, Sequence[Any]])
 def _feature(field: Field, name: str, value: Any) -> tf.train.Feature:
     import tensorflow as tf
 
+    if field.dtype == "uint8":
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[bytes(value)]))
     flat = np.asarray(value, field.dtype)
     if field.shape is not None and flat.shape != field.shape:
         raise BadInput(f"the recipe encodes {name} with shape {flat.shape}, its field says {field.shape}")
@@ -87,7 +89,9 @@ def decode(path: Path, fields: Mapping[str, Field], folder: Path, rows: int) -> 
 
     folder.mkdir(parents=True)
     features = {
-        name: tf.io.RaggedFeature(field.dtype)
+        name: tf.io.FixedLenFeature((), tf.string)
+        if field.dtype == "uint8"
+        else tf.io.RaggedFeature(field.dtype)
         if field.shape is None
         else tf.io.FixedLenFeature(field.shape, field.dtype)
         for name, field in fields.items()
@@ -100,6 +104,11 @@ def decode(path: Path, fields: Mapping[str, Field], folder: Path, rows: int) -> 
             for records in tf.data.TFRecordDataset(str(path)).batch(_BATCH):
                 found += int(records.shape[0])
                 for name, value in tf.io.parse_example(records, features).items():
+                    if fields[name].dtype == "uint8":
+                        whole = value.numpy()
+                        lengths[name].append(np.array([len(each) for each in whole], np.int64))
+                        files[name].write(b"".join(whole))
+                        continue
                     if fields[name].shape is None:
                         lengths[name].append(value.row_lengths().numpy())
                         value = value.flat_values
