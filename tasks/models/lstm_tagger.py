@@ -290,6 +290,8 @@ class LstmTagger:
         class Chain(layers.Layer):  # type: ignore[misc]
             """Holds the scores of neighbouring tags, which the likelihood and the best path add to the emissions."""
 
+            supports_masking = True
+
             def build(self, shape: Any) -> None:
                 for name, size in (("transitions", (tags, tags)), ("begin", (tags,)), ("end", (tags,))):
                     self.add_weight(shape=size, initializer="zeros", name=name)
