@@ -32,7 +32,7 @@ class Clean:
         import pyarrow as pa
         from great_expectations import expectations as gxe
 
-        from data_contracts.engine.kinds import Measured, expect_of_kind, rates_of
+        from data_contracts.engine.kinds import Measured, drift_of, expect_no_drift, expect_of_kind, rates_of
         from data_contracts.engine.rows import Rows, buckets_for, differing, fill
         from tasks.cleaning import schema
         from tasks.config.corpus import Clean as CleanSection
@@ -49,7 +49,7 @@ class Clean:
         documents = rows("uid", "label", "language", "length")
         urls, texts = rows("url", "uid"), rows("digest", "uid")
         own = Measured(subject.scratch / "kind", kind, buckets=buckets_for(manifest))
-        wanted = [documents, urls, texts, *([own] if kind.bounds() else [])]
+        wanted = [documents, urls, texts, *([own] if kind.bounds() or kind.drifts() else [])]
         types = fill(context, manifest.of_role("documents"), wanted, subject.scratch, expected=expected)
         contract = Contract(metrics=_rates(subject))
         contract.table("columns", [pd.DataFrame(types, columns=["column", "type", "expected"])], key="column").expect(
@@ -63,11 +63,12 @@ class Clean:
             return contract
         labels, languages = _tally(documents)
         contract.metrics |= _shares(context.corpus.gates.clean, labels, languages)
-        contract.metrics |= rates_of(kind, subject)
+        contract.metrics |= rates_of(kind, subject) | drift_of(kind, subject, own)
         numbers = contract.measured()
         _expect_rates(subject, numbers, contract)
         _expect_shares(context.corpus.gates.clean, numbers, contract, labelled=kind.labelled)
         expect_of_kind(kind, subject, contract, numbers, own)
+        expect_no_drift(kind, contract, numbers)
         _expect_of_documents(context.corpus.gates.clean, contract.table("documents", documents, key="uid"))
         _expect_once(contract, "url", _Without(urls, "url"), "One URL stands twice: run dedup again.")
         if context.corpus.clean.dedup.exact:

@@ -91,6 +91,8 @@ def _overall(ours: dict[str, Any], theirs: dict[str, Any] | None) -> dict[str, f
     # A class that was never rightly said: when at most one was, the model may as well be a constant.
     if ours["per_class"]:
         metrics["classes_recognised"] = float(sum(_number(each["recall"]) > 0 for each in ours["per_class"].values()))
+    if "distinct" in ours:
+        metrics["distinct_predictions"] = _number(ours["distinct"])
     if theirs is not None:
         metrics |= {
             f"{measure.name}_below_champion": -measure.gain(metrics[measure.name], _number(theirs.get(measure.name)))
@@ -108,6 +110,12 @@ def _expect_overall(gate: ModelGate, numbers: Table, ours: dict[str, Any]) -> No
             most=1.0 if measure.rising and measure.share else None if measure.rising else floor,
             says=f"Worse than gates.model.floors.{measure.name} allows, or not a number: then training diverged. Look "
             "at the report's confusions and at the labels of the newest partitions.",
+        )
+    if "distinct" in ours:
+        numbers.bound(
+            "distinct_predictions",
+            least=2,
+            says="It says the same number whatever it reads. Do the columns tell anything of the target?",
         )
     if not ours["per_class"]:
         return

@@ -23,7 +23,10 @@ from tasks.training.work import claim, open_training, require_part
 from tasks.work import Read, read
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tasks.judging.base import Judge
+    from tasks.models._telling import Sheet
     from tasks.models.base import Scoring
 
 STEP = Step("evaluate", 1, ("pyarrow", "numpy", "matplotlib", "jinja2"))
@@ -112,6 +115,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         champion=champion,
         runs=[*runs, history.past_run(training.run, newest, metrics)],
         curves=read_curves(context, training),
+        sheets=_sheets(*models["candidate"]),
         folds=summary(folds),
     )
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
@@ -137,6 +141,12 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         volatile={"at": at.isoformat(timespec="seconds")},
         message=_verdict(metrics, champion),
     )
+
+
+def _sheets(recipe: Scoring, model: Any) -> Sequence[Sheet]:
+    """What a model tells of itself, of a recipe that has something to tell."""
+    tell = getattr(recipe, "sheets", None)
+    return tell(model) if tell else ()
 
 
 def _champion(

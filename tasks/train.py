@@ -11,7 +11,7 @@ import click
 
 from tasks.command import ShardType, step_command
 from tasks.errors import BadInput
-from tasks.models.base import ShardedRecipe
+from tasks.models.base import ShardedRecipe, labelled
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, store_model
 from tasks.training.work import claim, open_training, read_table, require_shard
@@ -42,7 +42,7 @@ def train(context: Context, training: Training, shard: Shard) -> StepResult:
         return done
     (entry,) = features.manifest.of_role("features")
     rows = Rows(context, training, "train", shard)
-    labels: Counter[str] = Counter()
+    labels: Counter[str | None] = Counter()
     batches = _counting(iter(rows), labels)
     first = next(batches, None)
     if first is None:
@@ -50,7 +50,8 @@ def train(context: Context, training: Training, shard: Shard) -> StepResult:
     context.log.info("fitting", rows=rows.total, features=features.manifest.counts["vocabulary"])
     model = recipe.fit(chain([first], batches), read_table(context, entry), shard)
     files, details = store_model(context, training, training.model(shard), model)
-    counts = {"rows": labels.total(), "labels": dict(sorted(labels.items())), **recipe.facts(model)}
+    told = dict(sorted(labels.items(), key=str)) if labelled(recipe) else {}
+    counts = {"rows": labels.total(), "labels": told, **recipe.facts(model)}
     return work.commit(files, counts=counts, details=details)
 
 
@@ -69,7 +70,7 @@ def sharded(training: Training) -> ShardedRecipe:
     return cast(ShardedRecipe, recipe)
 
 
-def _counting(batches: Iterator[pa.Table], labels: Counter[str]) -> Iterator[pa.Table]:
+def _counting(batches: Iterator[pa.Table], labels: Counter[str | None]) -> Iterator[pa.Table]:
     for batch in batches:
         labels.update(batch["label"].to_pylist())
         yield batch

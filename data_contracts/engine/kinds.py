@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ class Measured(Rows):
 
     def __init__(self, folder: Path, kind: Kind, *, buckets: int) -> None:
         self._kind = kind
+        self.moments = {drift.column: Moments() for drift in kind.drifts()}
         super().__init__(folder, pa.schema([("uid", pa.string())]), by="uid", buckets=buckets)
 
     @property
@@ -31,6 +34,8 @@ class Measured(Rows):
     def add(self, table: pa.Table) -> None:
         """Append what is measured of the rows of a table."""
         measured = self._kind.measures(table.select(self._kind.measured))
+        for name, moments in self.moments.items():
+            moments.add(measured[name])
         whole = measured.add_column(0, "uid", table["uid"].cast(pa.string()))
         self._schema = whole.schema
         self._write_by_home(whole)
@@ -48,7 +53,8 @@ def expect_of_kind(kind: Kind, subject: Subject, contract: Contract, numbers: Ta
     if bounds := kind.bounds():
         table = contract.table("kind", rows, key="uid")
         for each in bounds:
-            table.expect(f"{each.column}_there", gxe.ExpectColumnValuesToNotBeNull(column=each.column), each.says)
+            if not each.optional:
+                table.expect(f"{each.column}_there", gxe.ExpectColumnValuesToNotBeNull(column=each.column), each.says)
             if each.values is not None:
                 within = gxe.ExpectColumnValuesToBeInSet(column=each.column, value_set=list(each.values))
             else:
@@ -61,6 +67,74 @@ def expect_of_kind(kind: Kind, subject: Subject, contract: Contract, numbers: Ta
             numbers.bound(rate.name, most=rate.most, says=rate.says)
         else:
             contract.skip(rate.name, f"{subject.counts['documents']} documents are too few to judge")
+
+
+def drift_of(kind: Kind, subject: Subject, rows: Measured) -> dict[str, float]:
+    """What the columns are that a kind watches, and how far they moved from the last good partitions."""
+    from data_contracts.engine.history import good_metrics
+
+    metrics: dict[str, float] = {}
+    if int(subject.counts["kept"]) >= subject.context.corpus.gates.clean.rates_from:
+        for drift in kind.drifts():
+            now = rows.moments[drift.column].metrics(drift.column)
+            having = f"{drift.column}_missing"
+            earlier = good_metrics(subject.context, "clean", before=subject.name, having=having)
+            metrics |= now | _moved(now, list(earlier.values()), drift.column)
+    return metrics
+
+
+def expect_no_drift(kind: Kind, contract: Contract, numbers: Table) -> None:
+    """Bound how far the columns moved."""
+    for drift in kind.drifts():
+        names = [f"{drift.column}_drift", f"{drift.column}_missing_drift"]
+        moved = [name for name in names if name in contract.metrics]
+        for name in moved:
+            numbers.bound(name, most=drift.most, says=drift.says)
+        if not moved:
+            contract.skip(names[0], "there is no earlier good partition to compare with, or too few rows to judge")
+
+
+def _moved(now: dict[str, float], earlier: list[dict[str, float]], column: str) -> dict[str, float]:
+    """How far a column's mean (in its usual deviations) and its share of missing values moved."""
+    if not earlier:
+        return {}
+    missing = median(each[f"{column}_missing"] for each in earlier)
+    moved = {f"{column}_missing_drift": abs(now[f"{column}_missing"] - missing)}
+    told = [each for each in earlier if f"{column}_mean" in each]
+    if told and f"{column}_mean" in now:
+        mean = median(each[f"{column}_mean"] for each in told)
+        wide = median(each[f"{column}_deviation"] for each in told)
+        # A column that never differed has moved as far as there is when it does.
+        far = abs(now[f"{column}_mean"] - mean)
+        moved[f"{column}_drift"] = far / wide if wide else math.inf if far else 0.0
+    return moved
+
+
+class Moments:
+    """Rows, mean and deviation of a number, as they come in."""
+
+    def __init__(self) -> None:
+        self._rows = self._there = 0
+        self._mean = self._squares = 0.0
+
+    def add(self, values: pa.ChunkedArray) -> None:
+        """Count values; null ones as missing (Chan et al., Updating Formulae for Computing Sample Variances, 1979)."""
+        known = values.drop_null().to_numpy()
+        self._rows += len(values)
+        if not len(known):
+            return
+        mean, far = float(known.mean()), float(known.mean()) - self._mean
+        both = self._there + len(known)
+        self._squares += float(((known - mean) ** 2).sum()) + far * far * self._there * len(known) / both
+        self._mean += far * len(known) / both
+        self._there = both
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """What a gate keeps of them."""
+        missing = {f"{name}_missing": 1 - self._there / self._rows if self._rows else 0.0}
+        if not self._there:
+            return missing
+        return {**missing, f"{name}_mean": self._mean, f"{name}_deviation": math.sqrt(self._squares / self._there)}
 
 
 def rates_of(kind: Kind, subject: Subject) -> dict[str, float]:

@@ -59,6 +59,8 @@ class Bound:
     least: float | None = None
     most: float | None = None
     values: Sequence[Any] | None = None
+    optional: bool = False
+    """Whether a row may have no such value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ class Rate:
 
     name: str
     reasons: Sequence[str]
+    most: float
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """What it expects of a number over partitions: the mean of a column of ``Kind.measures`` moves no further than
+    ``most`` deviations of the column, and so does the share of rows without it, from the last good partitions'."""
+
+    column: str
     most: float
     says: str
 
@@ -172,6 +184,10 @@ class Kind(ABC):
 
     def rates(self) -> Sequence[Rate]:
         """What gate clean expects of the rejects."""
+        return ()
+
+    def drifts(self) -> Sequence[Drift]:
+        """What gate clean expects to be as in the last good partitions."""
         return ()
 
     @property

@@ -12,6 +12,7 @@ from pydantic import Field
 from tasks.errors import BadInput, Corrupt
 from tasks.models import _vocabulary
 from tasks.models._merging import sum_counts
+from tasks.models._telling import Sheet
 from tasks.models._tokens import Words
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
@@ -20,6 +21,10 @@ from tasks.step import Shard
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
+
+
+_TOLD = 8
+"""Terms of each label that a report tells."""
 
 
 class NaiveBayesParams(Section):
@@ -39,6 +44,15 @@ class NaiveBayesModel:
     labels: list[str]
     rows: np.ndarray
     counts: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Probabilities:
+    """P(label), shape ``(labels,)``; P(term | label), ``(labels, terms)``; P(term) under both, ``(terms,)``."""
+
+    prior: np.ndarray
+    conditional: np.ndarray
+    marginal: np.ndarray
 
 
 @RECIPES.register("naive_bayes")
@@ -104,9 +118,8 @@ class NaiveBayes:
         import numpy as np
 
         index = {term: place for place, term in enumerate(model.terms)}
-        smooth = model.counts + self._params.smoothing
-        likelihood = np.log(smooth) - np.log(smooth.sum(axis=1, keepdims=True))
-        prior = np.log(model.rows / model.rows.sum())
+        found = self.probabilities(model)
+        likelihood, prior = np.log(found.conditional), np.log(found.prior)
         chances = np.zeros((len(texts), len(model.labels)))
         for row, text in enumerate(texts):
             places = [index[term] for term in self._words.terms(text) if term in index]
@@ -114,6 +127,36 @@ class NaiveBayes:
             exponents = np.exp(said - said.max())
             chances[row] = exponents / exponents.sum()
         return chances
+
+    def probabilities(self, model: NaiveBayesModel) -> Probabilities:
+        """The model in probabilities: what ``predict`` computes with, and the marginals."""
+        import numpy as np
+
+        smooth = model.counts + self._params.smoothing
+        prior = model.rows / model.rows.sum()
+        conditional = smooth / smooth.sum(axis=1, keepdims=True)
+        return Probabilities(prior, conditional, np.asarray(prior @ conditional))
+
+    def sheets(self, model: NaiveBayesModel) -> list[Sheet]:
+        """Priors, and of each label the terms that speak for it most, for the report."""
+        import numpy as np
+
+        found = self.probabilities(model)
+        priors = sorted(zip(model.labels, model.rows.tolist(), found.prior.tolist(), strict=True), key=lambda r: -r[2])
+        # What a word adds to a label in all its documents: how often it stands there times how much it says.
+        weight = found.conditional * np.log(found.conditional / found.marginal)
+        rows = [
+            (f"{label}: {model.terms[term]}", float(found.conditional[place, term]), float(found.marginal[term]))
+            for place, label in enumerate(model.labels)
+            for term in np.argsort(-weight[place], kind="stable")[:_TOLD]
+        ]
+        note = (
+            "The terms that speak most for each label: the share of its words that they are, and of all labels' words."
+        )
+        return [
+            Sheet("Priors", ("label", "rows", "prior"), priors),
+            Sheet("Conditionals and marginals", ("label: term", "in the label", "in all"), rows, note),
+        ]
 
     def facts(self, model: NaiveBayesModel) -> dict[str, int]:
         """Terms, and occurrences counted."""

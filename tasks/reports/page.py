@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tasks.catalog import Manifest
     from tasks.judging.base import Judge, Measure
+    from tasks.models._telling import Sheet
     from tasks.reports.history import PastRun
     from tasks.training import Training
 
@@ -38,6 +39,8 @@ class Report:
     """Of a mirrored training, by epoch."""
     folds: Mapping[str, Any] | None = None
     """What a cross-validation says: ``tasks.crossvalidate.summary``."""
+    sheets: Sequence[Sheet] = ()
+    """What the model tells of itself."""
 
     def plots(self, folder: Path) -> dict[str, Path]:
         """Draw every plot into ``folder``: name to PNG."""
@@ -46,6 +49,8 @@ class Report:
         champion = self.champion["metrics"]["validation"]["per_class"] if self.champion else None
         curves = {"curves": plots.curves(self.curves, folder / "curves.png")} if self.curves else {}
         told = {"history": plots.history(self.runs, folder / "history.png", self.measures[0])}
+        if own := getattr(self.scores["validation"], "plots", None):
+            told |= own(folder)
         if not self.metrics["validation"]["per_class"]:
             return {**curves, **told}
         return {

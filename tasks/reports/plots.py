@@ -137,6 +137,22 @@ def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> Path:
     return _save(figure, path)
 
 
+def residuals(said: np.ndarray, left: np.ndarray, path: Path) -> Path:
+    """What is left of the truth, by what was said; and how it is spread, beside it."""
+    figure = Figure(figsize=(8.2, 3.4), dpi=110, layout="constrained")
+    axes, beside = figure.subplots(1, 2, sharey=True, width_ratios=[3, 1])
+    axes.scatter(said, left, s=9, color=CANDIDATE, alpha=0.45, linewidths=0)
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.set_xlabel("predicted", color=SOFT)
+    axes.set_ylabel("truth less prediction", color=SOFT)
+    beside.hist(left, bins=31, orientation="horizontal", color=CANDIDATE)
+    beside.set_xlabel("rows", color=SOFT)
+    for each in (axes, beside):
+        each.grid(axis="y", color=GRID)
+        _bare(each)
+    return _save(figure, path)
+
+
 def _worker(epoch: Mapping[str, Any], worker: int) -> Mapping[str, float]:
     """What one worker measured in an epoch; empty if there were fewer."""
     workers: Sequence[Mapping[str, float]] = epoch["workers"]
