@@ -52,3 +52,11 @@ class FitParams(Section):
         if self.average > self.epochs:
             raise ValueError(f"average {self.average}: there are only {self.epochs} epochs")
         return self
+
+
+class ClassFitParams(FitParams):
+    """Base of the parameters of a mirrored recipe that tells classes apart."""
+
+    focal_gamma: float = Field(
+        0.0, ge=0, le=10, description="focal loss: how much less an example counts that is right already; 0: no less"
+    )

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from tasks.errors import BadInput, Corrupt
 from tasks.models import _vocabulary
-from tasks.models._fit import FitParams
+from tasks.models._fit import ClassFitParams
+from tasks.models._focal import focal
 from tasks.models._merging import average, by_name
 from tasks.models._tokens import Words, heaviest, padded
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _BATCH = 256
 
 
-class LogisticParams(FitParams):
+class LogisticParams(ClassFitParams):
     """Parameters of ``train.recipe.logistic``."""
 
     epochs: int = Field(30, ge=1, description="passes over the train split, at most")
@@ -135,6 +136,7 @@ class Logistic:
         else:
             loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=label, logits=logits)
             guess = tf.argmax(logits, axis=1, output_type=tf.int32)
+        loss = focal(loss, self.params.focal_gamma)
         if self.params.l2 and training:
             # In every example's loss, so that the mean over a global batch has it once.
             loss += self.params.l2 * tf.nn.l2_loss(tf.convert_to_tensor(network.get_layer("weights").kernel))

@@ -12,7 +12,8 @@ from pydantic import Field, field_validator
 
 from tasks.errors import BadInput
 from tasks.models import _vocabulary
-from tasks.models._fit import FitParams
+from tasks.models._fit import ClassFitParams
+from tasks.models._focal import focal
 from tasks.models._merging import average, by_name
 from tasks.models._tokens import PADDING, TokenIds, Words, heaviest, padded
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
@@ -31,7 +32,7 @@ _BATCH = 64
 _INPUTS = ("tokens", "terms", "values")
 
 
-class TextEncoderParams(FitParams):
+class TextEncoderParams(ClassFitParams):
     """Parameters of ``train.recipe.text_encoder``."""
 
     epochs: int = Field(12, ge=1, description="passes over the train split, at most")
@@ -126,10 +127,8 @@ class TextEncoder:
 
         logits = network({name: batch[name] for name in _INPUTS}, training=training)
         hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), tf.cast(batch["label"], tf.int32))
-        return {
-            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=logits),
-            "accuracy": tf.cast(hits, tf.float32),
-        }
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=logits)
+        return {"loss": focal(loss, self.params.focal_gamma), "accuracy": tf.cast(hits, tf.float32)}
 
     def model(self, weights: Sequence[np.ndarray], features: pa.Table) -> TextEncoderModel:
         terms, idf = features["term"].to_pylist(), features["idf"].to_numpy()

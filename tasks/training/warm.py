@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadInput
-from tasks.models._fit import FitParams
+from tasks.models._fit import ClassFitParams
 from tasks.training.models import load_model
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def warm_start(
 
 def _shaping(params: dict[str, object]) -> dict[str, object]:
     """The recipe's own parameters: how it is fitted changes no shape."""
-    return {key: value for key, value in params.items() if key not in FitParams.model_fields}
+    return {key: value for key, value in params.items() if key not in ClassFitParams.model_fields}
 
 
 def _say_cold(context: Context, why: str) -> None:

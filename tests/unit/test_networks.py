@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
 
 from tasks.errors import BadInput, Corrupt
+from tasks.models._focal import focal
 from tasks.models._tensors import TENSORS, WORDS
 from tasks.models.logistic import Logistic, LogisticParams
 from tasks.models.text_encoder import TextEncoder, TextEncoderParams
@@ -84,6 +85,19 @@ def chances(made: Any, model: Any, table: pa.Table) -> np.ndarray:
     return np.asarray(made.predict(model, table["text"].to_pylist(), columns))
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_the_focal_loss_is_that_of_its_paper_and_has_a_slope_everywhere(gamma: float) -> None:
+    import tensorflow as tf
+
+    chance = np.array([0.01, 0.3, 0.9, 0.99, 1.0])
+    entropy = tf.constant(-np.log(chance), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(entropy)
+        loss = focal(entropy, gamma)
+    np.testing.assert_allclose(loss, -((1 - chance) ** gamma) * np.log(chance), rtol=1e-4, atol=1e-8)
+    assert np.isfinite(tape.gradient(loss, entropy)).all()
+
+
 @pytest.mark.parametrize(
     ("name", "labels", "params"),
     [
@@ -91,6 +105,8 @@ def chances(made: Any, model: Any, table: pa.Table) -> np.ndarray:
         ("logistic", "ab", {"columns": ("group",), "l2": 1e-4}),
         ("text_encoder", "abc", {}),
         ("text_encoder", "ab", {}),
+        ("logistic", "ab", {"focal_gamma": 2.0}),
+        ("text_encoder", "abc", {"focal_gamma": 2.0}),
     ],
 )
 def test_what_was_learned_is_saved_read_back_and_predicts(
