@@ -72,7 +72,7 @@ class LanguageModel:
         # A word that is looked up gets the next place.
         self._places: defaultdict[str, int] = defaultdict(count().__next__)
         # Zeros: sums are added to.
-        self._sums = np.zeros((1024, self._vectors.shape[1]), np.float64)
+        self._sums = np.zeros((1024, self._vectors.shape[1]), np.float32)
         self._counts = np.zeros(1024)
 
     def predict(self, words: Sequence[str]) -> tuple[str, float]:

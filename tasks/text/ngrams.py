@@ -42,9 +42,9 @@ class Repeats:
             return 0
         place, count = 0, 1
         if len(places):
-            _, first, counts = np.unique(grams, return_index=True, return_counts=True)
-            place = int(places[first[counts == counts.max()].min()])
+            counts = np.bincount(grams)
             count = int(counts.max())
+            place = int(places[(counts[grams] == count).argmax()])  # the first of the most frequent
         return (self._characters(place, n) + n - 1) * count
 
     def repeated_characters(self, n: int, places: Integers, grams: Integers) -> int:

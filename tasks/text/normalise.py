@@ -26,8 +26,9 @@ def tidy(text: str, form: Literal["NFC", "NFKC"] | None) -> str:
         text = text.replace("\u00a0", " ")
     if not _is_plain(text):
         text = _INVISIBLE.sub("", _NEWLINE.sub("\n", text))
-    # A regex for trailing spaces would be quadratic in a long run of spaces.
-    text = "\n".join(map(str.rstrip, text.split("\n")))
+    if not text.isascii() or " \n" in text or "\t\n" in text:
+        # A regex for trailing spaces would be quadratic in a long run of spaces.
+        text = "\n".join(map(str.rstrip, text.split("\n")))
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
     return text.strip()
