@@ -36,11 +36,16 @@ class Sigmoids:
         return np.asarray(chances / chances.sum(axis=1, keepdims=True))
 
 
-def calibrate(fit: Fit, score: Score, rows: Any, labels: Sequence[str], folds: int, seed: int) -> Sigmoids:
+def calibrate(
+    fit: Fit, score: Score, rows: Any, labels: Sequence[str], folds: int, seed: int, *, even: bool = False
+) -> Sigmoids:
     """Sigmoids for the classes of ``labels``, sorted, from scores out of ``folds`` folds.
 
     Each fold keeps the classes' shares where they have that many rows; a class with a single row, which no
     fold can both learn and be asked about, has the sigmoid of a slope 1: its score says what there is.
+
+    With ``even`` all classes weigh the same, as if they were equally frequent: what was balanced for a classifier is
+    not taken back by its calibration.
 
     Platt, Probabilistic Outputs for Support Vector Machines, 1999, section 2; one class against the rest as in
     Zadrozny and Elkan, Transforming Classifier Scores into Accurate Multiclass Probability Estimates, 2002.
@@ -56,11 +61,15 @@ def calibrate(fit: Fit, score: Score, rows: Any, labels: Sequence[str], folds: i
         fitted = fit(rows[inside], known[inside])
         columns = np.searchsorted(classes, fitted.classes_)
         scores[np.ix_(outside, columns)] = score(fitted, rows[outside])
+    weights = np.ones(len(known))
+    if even:
+        places, counts = np.searchsorted(classes, known), np.unique(known, return_counts=True)[1]
+        weights = (len(known) / (len(classes) * counts))[places]
     slopes, offsets = np.ones(len(classes)), np.zeros(len(classes))
     for column, label in enumerate(classes):
         there = np.isfinite(scores[:, column])
         if len(np.unique(known[there] == label)) == 2:
-            slopes[column], offsets[column] = _sigmoid(scores[there, column], known[there] == label)
+            slopes[column], offsets[column] = _sigmoid(scores[there, column], known[there] == label, weights[there])
     return Sigmoids(slopes, offsets)
 
 
@@ -79,7 +88,7 @@ def _folds(labels: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, 
         return list(parted)
 
 
-def _sigmoid(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
+def _sigmoid(scores: np.ndarray, hits: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Slope and offset of the likeliest sigmoid for Platt's targets, which lie within 0 and 1.
 
     A row of target t is one of weight t that is a hit and one of weight 1 - t that is none.
@@ -95,6 +104,6 @@ def _sigmoid(scores: np.ndarray, hits: np.ndarray) -> tuple[float, float]:
     model.fit(
         np.concatenate([scores, scores])[:, None] / wide,
         np.repeat([1, 0], len(scores)),
-        sample_weight=np.concatenate([target, 1 - target]),
+        sample_weight=np.concatenate([weights * target, weights * (1 - target)]),
     )
     return float(model.coef_[0, 0]) / wide, float(model.intercept_[0])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from pydantic import Field
 
 from tasks.errors import BadInput, Corrupt
+from tasks.models._balance import Imbalance
 from tasks.models._tfidf import Tfidf, TfidfParams
 from tasks.models.base import NO_COLUMNS, Columns
 from tasks.step import Shard
@@ -26,6 +27,12 @@ _PLAIN = frozenset({"builtins.dict", "builtins.list", "builtins.tuple", "builtin
 
 class ClassifierParams(TfidfParams):
     """Base of the parameters of every recipe of one calibrated classifier."""
+
+    imbalance: Imbalance | None = Field(
+        None,
+        description="what makes rare labels count as much as common ones, in the train split alone: class_weights, "
+        "oversample (rows again), undersample (fewer rows), smote (points between rows); null: nothing",
+    )
 
     folds: int = Field(
         5, ge=2, le=100, description="probabilities are calibrated on rows left out, so many parts in turn"
@@ -50,7 +57,7 @@ class Classifier:
     """
 
     spread: ClassVar[str] = "sharded"
-    libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "imbalanced-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("vote",)
     types: ClassVar[frozenset[str]]
     """What the classifier's file holds beside plain arrays and texts."""
@@ -90,18 +97,20 @@ class Classifier:
     def fit(self, batches: Iterator[pa.Table], features: pa.Table, shard: Shard) -> ClassifierModel:
         import numpy as np
 
+        from tasks.models._balance import balanced
         from tasks.models._calibration import Sigmoids, calibrate
 
         seed = int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0])
         rows, labels = self._tfidf.rows(batches, features)
         known = sorted(set(labels))
+        way = self._classifier.imbalance
         estimator, sigmoids = None, Sigmoids(np.ones(1), np.zeros(1))
         if len(known) > 1:  # a shard may lack all classes but one, and then has nothing to tell apart
 
             def fit(some: Any, said: Any) -> Any:
-                return self.estimator(seed).fit(some, said)
+                return self.estimator(seed).fit(*balanced(some, said, way, seed))
 
-            sigmoids = calibrate(fit, self.scores, rows, labels, self._classifier.folds, seed)
+            sigmoids = calibrate(fit, self.scores, rows, labels, self._classifier.folds, seed, even=way is not None)
             estimator = self.settled(fit(rows, np.array(labels)))
         return ClassifierModel(features["term"].to_pylist(), features["idf"].to_numpy(), known, estimator, sigmoids)
 

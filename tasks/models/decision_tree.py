@@ -23,9 +23,6 @@ class DecisionTreeParams(ClassifierParams):
     pruning: float = Field(
         0.0, ge=0, description="a branch stays if it makes the tree purer by more than this for each of its leaves"
     )
-    class_weight: Literal["balanced"] | None = Field(
-        None, description="balanced: a document weighs the inverse of its label's frequency; null: all weigh the same"
-    )
 
 
 @RECIPES.register("decision_tree")
@@ -53,7 +50,7 @@ class DecisionTree(Classifier):
             max_depth=self._params.max_depth,
             min_samples_leaf=self._params.min_samples_leaf,
             ccp_alpha=self._params.pruning,
-            class_weight=self._params.class_weight,
+            class_weight="balanced" if self._params.imbalance == "class_weights" else None,
             random_state=seed,
         )
 

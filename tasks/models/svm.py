@@ -25,9 +25,6 @@ class SvmParams(ClassifierParams):
     loss: Literal["hinge", "squared_hinge"] = Field(
         "squared_hinge", description="what an error within the margin costs"
     )
-    class_weight: Literal["balanced"] | None = Field(
-        None, description="balanced: an error costs the inverse of its label's frequency; null: all cost the same"
-    )
     max_iterations: int = Field(10_000, ge=1, description="of the solver, which ends earlier where nothing changes")
 
 
@@ -52,7 +49,7 @@ class Svm(Classifier):
         return LinearSVC(
             C=self._params.c,
             loss=self._params.loss,
-            class_weight=self._params.class_weight,
+            class_weight="balanced" if self._params.imbalance == "class_weights" else None,
             max_iter=self._params.max_iterations,
             random_state=seed,
         )
