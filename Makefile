@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-near bench-train faults images lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-near bench-train faults images check-locks lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -82,7 +82,11 @@ lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 		--constraint requirements.txt containers/trainer-gpu/requirements.in \
 		--output-file containers/trainer-gpu/requirements.txt
 
-images: ## build the images with docker, podman or buildah (IMAGES="pipeline trainer", or trainer-gpu)
+check-locks: $(UV) ## see that what each image is made of is on the index, whole and unaltered; installs nothing
+	@for image in image pipeline trainer trainer-gpu; do \
+		$(subst $(UV),containers/image/check-lock $(UV),$(UV_RUN)) containers/$$image/requirements.txt || exit 1; done
+
+images: check-locks ## build the images with docker, podman or buildah (IMAGES="pipeline trainer", or trainer-gpu)
 	@PIP_INDEX_URL="$(INDEX)" containers/image/build $(or $(IMAGES),pipeline trainer)
 
 clean: ## stop the stack, remove the environment and everything that was built
