@@ -223,7 +223,7 @@ class LstmTagger:
         for start in range(0, len(parts), _BATCH):
             some = parts[start : start + _BATCH]
             arrays = self.inputs(self._read([tokens for _, tokens in some], words, characters))
-            emissions = np.asarray(model.built[0]([arrays["words"], arrays["characters"]], training=False), np.float64)
+            emissions = np.asarray(model.built[0].predict_on_batch([arrays["words"], arrays["characters"]]), np.float64)
             for (row, tokens), emitted in zip(some, emissions, strict=True):
                 said[row] += [model.tags[place] for place in best_path(emitted[: len(tokens)], *chain)]
         return said
