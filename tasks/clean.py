@@ -67,7 +67,7 @@ def shard_folder(corpus: str, partition: str, shard: Shard) -> str:
 
 def shard_mark(corpus: Corpus, raw_folder: str, raw: Manifest) -> str:
     """The fingerprint that every shard of a partition has when it is up to date."""
-    return fingerprint(STEP.code(), _config(corpus), _inputs(raw_folder, raw))
+    return fingerprint(STEP.code(), _config(corpus), _inputs(corpus, raw_folder, raw))
 
 
 def load_raw(catalog: Catalog, corpus: str, partition: str) -> tuple[str, Manifest]:
@@ -133,7 +133,7 @@ def commit_shard(
         fingerprint=shard_mark(corpus, raw_folder, raw),
         code=STEP.code(),
         config=_config(corpus),
-        inputs=_inputs(raw_folder, raw),
+        inputs=_inputs(corpus, raw_folder, raw),
         files=tuple(files),
         counts=counts,
         details={"shard": str(shard), **settings, "extraction": _extraction(corpus)},
@@ -151,7 +151,7 @@ def refilterable(context: Context, folder: str, raw_folder: str, raw: Manifest) 
     from tasks.cleaning.refilter import source
 
     corpus = context.corpus
-    return source(context.catalog, folder, STEP.code(), _inputs(raw_folder, raw), _extraction(corpus))
+    return source(context.catalog, folder, STEP.code(), _inputs(corpus, raw_folder, raw), _extraction(corpus))
 
 
 def _refilter(
@@ -174,9 +174,12 @@ def _refilter(
 
 
 def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResult:
-    """Clean every shard of a partition, one after another."""
+    """Clean every shard of a partition: one after another, or all at once on Spark."""
     _, raw = load_raw(context.catalog, context.corpus.corpus, partition)
     count = shard_count(context.corpus, raw)
+    made = 0
+    if context.corpus.engine == "spark":
+        made = _clean_on_spark(context, partition, [Shard(index, count) for index in range(count)])
     results = [clean(context, partition, Shard(index, count), workers=workers) for index in range(count)]
     total: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -188,10 +191,42 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
         context.corpus.corpus,
         results[-1].manifest,
         partition,
-        all(result.noop for result in results),
+        not made and all(result.noop for result in results),
         {**total, "rejected": dict(sorted(rejected.items()))},
         message=f"{count} shard(s)",
     )
+
+
+def _clean_on_spark(context: Context, partition: str, shards: list[Shard]) -> int:
+    """Commit the shards that neither are done nor can be made of what they hold; returns how many."""
+    corpus, catalog = context.corpus, context.catalog
+    raw_folder, raw = load_raw(catalog, corpus.corpus, partition)
+    catalog.require_intact(raw, made_by=f"crawl --corpus {corpus.corpus} --partition {partition}")
+    mark = shard_mark(corpus, raw_folder, raw)
+    open_ = [
+        shard
+        for shard in shards
+        if not catalog.unchanged(folder := shard_folder(corpus.corpus, partition, shard), mark)
+        and not _is_refilterable(context, folder, raw_folder, raw)
+    ]
+    if not open_:
+        return 0
+    from tasks.spark.pages import clean_shards
+
+    started = time.monotonic()
+    for shard, files, counts in clean_shards(context, partition, raw, open_):
+        commit_shard(context, shard, raw_folder, raw, files, counts, seconds=time.monotonic() - started)
+        context.log.info("cleaned", shard=str(shard), **counts)
+    return len(open_)
+
+
+def _is_refilterable(context: Context, folder: str, raw_folder: str, raw: Manifest) -> bool:
+    from tasks.cleaning.rejudge import Impossible
+
+    try:
+        return context.catalog.current(folder) is not None and bool(refilterable(context, folder, raw_folder, raw))
+    except (Impossible, Corrupt):
+        return False
 
 
 def _config(corpus: Corpus) -> str:
@@ -209,8 +244,13 @@ def _extraction(corpus: Corpus) -> str:
     return digest_of(corpus.clean.model_dump(mode="json", exclude={"shards", "dedup", "filters"}) | _kind_code(corpus))
 
 
-def _inputs(raw_folder: str, raw: Manifest) -> tuple[Input, ...]:
-    return (Input(name=raw_folder, digest=raw.digest()),)
+def _inputs(corpus: Corpus, raw_folder: str, raw: Manifest) -> tuple[Input, ...]:
+    """The raw partition, and the lists that filters read."""
+    from tasks.filters.lists import Listed, digest
+
+    named = {place for c in corpus.clean.filters if isinstance(c.params, Listed) for place in c.params.lists()}
+    lists = (Input(name=place, digest=digest(place)) for place in sorted(named))
+    return (Input(name=raw_folder, digest=raw.digest()), *lists)
 
 
 def _check_count(corpus: Corpus, partition: str, shard: Shard, raw: Manifest) -> None:
@@ -233,7 +273,7 @@ def _write(
     entries = shard_files(raw, shard)
     with tempfile.TemporaryDirectory(prefix="nightshift-clean-") as scratch:
         tally: Counter[str] = Counter()
-        items = _items(context, partition, raw, entries, Path(scratch), tally)
+        items = raw_items(context, partition, raw, entries, Path(scratch), tally)
         sink = Sink(Path(scratch) / "out", schema.documents(settings))
         total = sum(entry.rows for entry in entries) or None
         peak = flow.run(items, settings, sink, workers=workers, log=context.log, total=total)
@@ -241,7 +281,7 @@ def _write(
     return files, sink.summary(tally), peak
 
 
-def _items(
+def raw_items(
     context: Context, partition: str, raw: Manifest, entries: list[FileEntry], scratch: Path, tally: Counter[str]
 ) -> Iterator[Raw | Gone]:
     """The raw documents of the shard's files, one local copy at a time."""

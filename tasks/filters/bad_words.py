@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
-from tasks.filters.lists import lines
-from tasks.section import Section
+from tasks.filters.lists import Listed, lines
 from tasks.text.segment import SPACELESS
 
 
-class BadWordsParams(Section):
+class BadWordsParams(Listed):
     """``clean.filters: [{bad_words: {words: {en: [...]}}}]``; no list comes with it."""
 
     words: dict[str, tuple[str, ...]] = Field(
@@ -20,6 +20,10 @@ class BadWordsParams(Section):
     )
     files: dict[str, str] = Field(default_factory=dict, description="by language, a file or store URL, one word a line")
     max_words: int = Field(0, ge=0, description="so many may occur")
+
+    def lists(self) -> Iterable[str]:
+        """Where the lists lie."""
+        return self.files.values()
 
 
 @FILTERS.register("bad_words")

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
-from tasks.filters.lists import lines
-from tasks.section import Section
+from tasks.filters.lists import Listed, lines
 
 _WORD = re.compile(r"\w+")
 
 
-class DecontaminationParams(Section):
+class DecontaminationParams(Listed):
     """``clean.filters: [{decontamination: {files: [tests.jsonl]}}]``"""
 
     texts: tuple[str, ...] = Field((), description="of the tests, as they are")
@@ -27,6 +27,10 @@ class DecontaminationParams(Section):
     )
     ngram: int = Field(13, ge=1, le=50, description="words in a row, without marks and capitals; a shorter test whole")
     max_shared: int = Field(0, ge=0, description="so many different sequences may stand in some test too")
+
+    def lists(self) -> Iterable[str]:
+        """Where the lists lie."""
+        return self.files
 
 
 @FILTERS.register("decontamination")

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tasks.errors import BadInput, StoreError
+from tasks.section import Section
+
+
+class Listed(Section):
+    """Parameters of a filter that reads lists: what they say is an input of cleaning, as the pages are."""
+
+    def lists(self) -> Iterable[str]:
+        """Where the lists lie."""
+        raise NotImplementedError
+
+
+def digest(location: str) -> str:
+    """sha256 (hex) of what a list says.
+
+    Raises:
+        BadInput: it cannot be read.
+    """
+    return hashlib.sha256(_read(location).encode()).hexdigest()
 
 
 def lines(locations: Iterable[str]) -> Iterator[str]:
     """The lines of text files, without blank ones and those that begin with ``#``.
 
-    ``locations`` are paths, or URLs of files on a store (``s3://…``, ``file:///…``). What such a file says is no part
-    of what makes a shard up to date: give a new list a new name.
+    ``locations`` are paths, or URLs of files on a store (``s3://…``, ``file:///…``).
 
     Raises:
         BadInput: a file cannot be read.

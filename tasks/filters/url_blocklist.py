@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from tasks.filters.base import FILTERS, Document, Verdict
-from tasks.filters.lists import lines
-from tasks.section import Section
+from tasks.filters.lists import Listed, lines
 
 
-class BlocklistParams(Section):
+class BlocklistParams(Listed):
     """``clean.filters: [{url_blocklist: {domains: [example.com], words: [casino]}}]``"""
 
     domains: tuple[str, ...] = Field((), description="hosts, and all hosts under them")
@@ -28,6 +28,10 @@ class BlocklistParams(Section):
             if not re.fullmatch(r"[\w-]+(\.[\w-]+)*", domain):
                 raise ValueError(f"{domain!r} is no bare domain, as in example.com")
         return value
+
+    def lists(self) -> Iterable[str]:
+        """Where the lists lie."""
+        return (*self.domain_files, *self.url_files)
 
 
 @FILTERS.register("url_blocklist")

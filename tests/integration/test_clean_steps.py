@@ -234,6 +234,22 @@ def test_only_what_shapes_the_output_voids_the_no_op(
     assert not clean_all(make_context(other_filter), DAY).noop
 
 
+def test_a_list_that_says_something_else_voids_the_no_op(
+    make_context: MakeContext, make_corpus: MakeCorpus, corpus: Corpus, site: list[Path], tmp_path: Path
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("zzzz\n")
+    filters = [*corpus.clean.model_dump(mode="json")["filters"], {"bad_words": {"files": {"*": str(words)}}}]
+    context = make_context(make_corpus(clean=corpus.clean.model_dump(mode="json") | {"filters": filters}))
+    commit_raw(context, *site)
+    first = clean_all(context, DAY)
+    assert clean_all(context, DAY).noop
+    words.write_text("night\n")
+    again = clean_all(context, DAY)
+    assert not again.noop
+    assert again.counts["rejected"]["bad_words.words"] == first.counts["kept"] - again.counts["kept"] == 2
+
+
 def test_altered_raw_bytes_are_named_and_void_the_no_op(
     make_context: MakeContext, corpus: Corpus, site: list[Path]
 ) -> None:
