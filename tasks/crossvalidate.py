@@ -29,7 +29,7 @@ def crossvalidate(context: Context, training: Training, fold: Shard, corpus: str
     ``corpus`` is what ``--corpus`` said.
 
     Raises:
-        BadInput: the corpus asks for another number of folds, or has fewer rows.
+        BadInput: the corpus asks for another number of folds, has fewer rows, or a fold has none with a label.
     """
     count = context.corpus.crossvalidate.folds if context.corpus.crossvalidate else 0
     if fold.count != count:
@@ -43,6 +43,11 @@ def crossvalidate(context: Context, training: Training, fold: Shard, corpus: str
     with apart(context) as there:
         within = Training.of(there.corpus, fold_snapshot(context, training, fold, there))
         metrics = judged(there, within, corpus)
+    if not metrics["rows"]:
+        raise BadInput(
+            f"fold {fold} of snapshot {training.snapshot_id} ({context.corpus.corpus}) has no rows with a label: lower "
+            "crossvalidate.folds, or bring more documents"
+        )
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         path = Path(scratch) / "metrics.json"
         path.write_text(json.dumps(metrics, indent=1, ensure_ascii=False), encoding="utf-8")

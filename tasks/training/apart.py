@@ -31,6 +31,7 @@ def apart(context: Context) -> Iterator[Context]:
     corpus = context.corpus
     alone = corpus.resources.model_copy(update={"workers": 1})
     with scratch(context.env) as environment:
+        environment.pop("NIGHTSHIFT_RESULT_FILE", None)  # what its processes end with is not this one's result
         store = open_store(f"file://{Path(environment['TMPDIR']) / 'store'}", environment)
         yield replace(
             context,

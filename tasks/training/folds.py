@@ -75,6 +75,8 @@ def assigned(paths: list[Path], training: Training, count: int) -> NDArray[np.in
     key = "group" if by_group else "uid"
     label = training.corpus.train.label
     stratified = labelled(training.recipe) and not by_group
+    if not paths:
+        raise BadInput(f"the train split of snapshot {training.snapshot_id} ({training.corpus.corpus}) has no rows")
     columns = pa.concat_tables([pq.read_table(path, columns=list({key, label})) for path in paths])
     keys, labels = columns[key].to_pylist(), columns[label].to_pylist()
     strata: dict[str, list[str]] = defaultdict(list)

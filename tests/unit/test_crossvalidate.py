@@ -109,10 +109,12 @@ def test_a_fold_leaves_its_numbers_alone_and_is_a_no_op_then(start: Start) -> No
     ("fold", "given", "says"),
     [
         (Shard(0, 4), {}, "--fold 0/4: crossvalidate.folds of corpus docs is 3"),
+        (Shard(0, 3), {"train": [{"text": "words", "label": None}] * 9}, "has no rows with a label"),
+        (Shard(0, 3), {"train": []}, "train split of snapshot a+ .docs. has no rows"),
         (Shard(0, 80), {"folds": 80}, "crossvalidate.folds is 80, but the train split .* has 60 rows"),
     ],
 )
-def test_folds_that_cannot_be_are_bad_input(start: Start, fold: Shard, given: dict[str, int], says: str) -> None:
+def test_folds_that_cannot_be_are_bad_input(start: Start, fold: Shard, given: dict[str, Any], says: str) -> None:
     context, training = start(**given)
     with pytest.raises(BadInput, match=says):
         crossvalidate(context, training, fold, "docs")
