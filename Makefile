@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast lint bench bench-extract fuzz bench-clean bench-near bench-train faults images check-locks lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast test-spark lint bench bench-extract fuzz bench-clean bench-near bench-train faults images check-locks lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIG
 	fi; done
 	$(RUN)/python -m pytest $(SELECT) tests/kubernetes
 
+test-spark: .venv/ready build/spark/ready ## the engines on a real Spark of this machine; installs it (600 MB) and Java below build/
+	PYTHONPATH=build/spark $(RUN)/python -m pytest tests/spark
+
 lint: .venv/ready ## format, lint and type checks
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
@@ -62,6 +65,9 @@ bench-near: .venv/ready ## near-duplicates of up to 10 million documents: memory
 
 bench-train: .venv/ready ## measure a training on two cores; writes build/bench/train.json
 	$(RUN)/python -m tests.benchmarks.bench_train
+
+bench-recipes: .venv/ready ## each recipe beside a plain script of its library, same split; writes build/bench/recipes.json
+	$(RUN)/python -m tests.benchmarks.bench_recipes
 
 faults: .venv/ready ## strike a training down in every way; writes build/faults.json and docs/faults.md
 	$(RUN)/python -m tests.faults
@@ -81,6 +87,8 @@ lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 	@$(UV_RUN) pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.txt containers/trainer-gpu/requirements.in \
 		--output-file containers/trainer-gpu/requirements.txt
+	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+		--constraint requirements.txt tests/spark/requirements.in --output-file tests/spark/requirements.txt
 
 check-locks: $(UV) ## see that what each image is made of is on the index, whole and unaltered; installs nothing
 	@for image in image pipeline trainer trainer-gpu; do \
@@ -99,6 +107,10 @@ $(UV):
 		"Nightshift needs Python 3.11 or 3.12; $(PYTHON) is %d.%d" % v)'
 	$(PYTHON) -m venv $(BOOTSTRAP)
 	$(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+build/spark/ready: tests/spark/requirements.txt .venv/ready
+	@$(UV_RUN) pip install --quiet --python .venv/bin/python --target build/spark --no-deps --require-hashes --requirement $<
+	@touch $@
 
 .venv/ready: requirements.txt pyproject.toml | $(UV)
 	@test -x .venv/bin/python || $(UV) venv --quiet --python $(BOOTSTRAP)/bin/python .venv

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import pkgutil
+import pydoc
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +76,37 @@ def corpus(
         "train": {"shards": 2, **train},
         **sections,
     }
+
+
+LIBRARIES = ("asyncio", "email", "unittest", "http", "logging", "xml", "click", "jinja2", "rich", "urllib3")
+
+
+def documentation(each: int = 40) -> Rows:
+    """Pages of pydoc about the classes and functions of ten packages, whose own name is taken out; ``label`` has it."""
+    pages: Rows = []
+    for library in LIBRARIES:
+        found = sorted(_pages(library), key=lambda page: str(page["id"]))
+        random.Random(library).shuffle(found)
+        pages += found[:each]
+    return pages
+
+
+def _pages(library: str) -> Rows:
+    package = importlib.import_module(library)
+    names = [library, *(f"{library}.{m.name}" for m in pkgutil.iter_modules(package.__path__) if m.name[0] != "_")]
+    pages: Rows = []
+    for name in names:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue  # a module for another system
+        for key, value in sorted(vars(module).items()):
+            mine = (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == name
+            if key.startswith("_") or not mine:
+                continue
+            text = re.sub(library, "", pydoc.plain(pydoc.render_doc(value))[:10_000], flags=re.IGNORECASE)
+            # Where an object lies in memory is another text every time.
+            text = re.sub(r" at 0x[0-9a-f]+", "", text)
+            if len(text) > 400:
+                pages.append({"id": f"{name}.{key}", "text": text, "label": library})
+    return pages

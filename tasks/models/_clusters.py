@@ -68,18 +68,20 @@ class Clusters:
         return self._space.count(batches)
 
     def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
+        import numpy as np
+
         features, points = self._space.combine(counts, rows)
         if not features.num_rows:
             return features
-        import numpy as np
-
         distinct = len(np.unique(points, axis=0))
         if distinct < self._clusters.clusters:
             raise BadInput(
                 f"clusters is {self._clusters.clusters}, and the {len(points)} rows that the first guess is made on "
                 f"have {distinct} different places: lower it, or bring more rows"
             )
-        return started(features, self.start(points))
+        # A first guess that was made on all rows is final: shards by themselves would only move away from it.
+        final = np.array([float(len(points) == rows)])
+        return started(features, {**self.start(points), "final": final})
 
     def rows(self, batches: Iterator[pa.Table], frame: Frame) -> np.ndarray:
         """The points of a shard."""

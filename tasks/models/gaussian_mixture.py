@@ -89,7 +89,7 @@ class GaussianMixture(Clusters):
         points, start = self.rows(batches, frame), start_of(features)
         weights, means, covariances = start["weights"], start["means"], start["covariances"]
         model = self.step(frame, points, weights, means, covariances)
-        for _ in range(self._params.iterations - 1):
+        for _ in range(0 if start["final"] else self._params.iterations - 1):
             weights, moved, spread = self.parameters(model)
             # A cluster without a row in this shard has them in others: it waits where it is.
             idle = model.total < _IDLE

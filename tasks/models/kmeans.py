@@ -66,9 +66,9 @@ class Kmeans(Clusters):
         from sklearn.cluster import MiniBatchKMeans
 
         frame = self._space.frame(features)
-        points, centres = self.rows(batches, frame), start_of(features)["centres"]
-        clusters = len(centres)
-        if self._params.passes and len(points) >= clusters:
+        points, start = self.rows(batches, frame), start_of(features)
+        centres, clusters = start["centres"], len(start["centres"])
+        if self._params.passes and not start["final"] and len(points) >= clusters:
             seed = int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0])
             found = MiniBatchKMeans(
                 clusters,

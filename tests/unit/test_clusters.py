@@ -120,9 +120,10 @@ def test_the_merged_step_of_kmeans_is_lloyds_of_all_rows(shards: int) -> None:
         np.testing.assert_allclose(whole.centres[cluster], points[nearest == cluster].mean(axis=0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("sample", [60, 2000])
 @pytest.mark.parametrize("make", [kmeans, mixture])
-def test_topics_are_found_in_shards_and_together(make: Any) -> None:
-    made = make(dimensions=3)
+def test_topics_are_found_in_shards_and_together(make: Any, sample: int) -> None:
+    made = make(dimensions=3, sample=sample)
     parts, _ = fitted(made, texts(300), 2)
     merged = made.merge(parts, [0.5, 0.5])
     unseen = [row["text"] for row in texts(90, seed=5)]
@@ -135,7 +136,7 @@ def test_topics_are_found_in_shards_and_together(make: Any) -> None:
 
 @pytest.mark.parametrize("make", [kmeans, mixture])
 def test_shards_of_one_topic_each_make_a_model_of_all(make: Any) -> None:
-    made = make(dimensions=3)
+    made = make(dimensions=3, sample=60)
     parts, _ = fitted(made, texts(300), 3)  # every third row is of the same topic
     said = made.predict(made.merge(parts, [1 / 3] * 3), [row["text"] for row in texts(90, seed=5)])
     assert adjusted_rand_score([i % 3 for i in range(90)], said.chances.argmax(axis=1)) > 0.9

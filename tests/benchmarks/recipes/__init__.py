@@ -1,0 +1,1 @@
+"""What ``bench_recipes`` holds the recipes against."""
