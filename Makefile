@@ -16,7 +16,7 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast test-spark lint bench bench-extract fuzz bench-clean bench-near bench-train faults images check-locks lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast test-spark lint bench bench-extract fuzz bench-clean bench-near bench-train bench-recipes faults images check-locks lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
