@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from tasks.reports.plots import CANDIDATE, CHAMPION, GRID, INK, SOFT, TEST, _bare
 from tasks.reports.statistics import EDGES
@@ -46,7 +47,7 @@ def bars(parts: Sequence[tuple[str, int]], total: int, colour: str = CANDIDATE) 
     axes.set_yticks(
         places, [name if len(name) <= 34 else f"{name[:33]}\N{HORIZONTAL ELLIPSIS}" for name, _ in told], fontsize=9
     )
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(told), 3) - 0.5, -0.5)  # downwards; a single bar is no thicker than many
     axes.set_xticks([])
     axes.margins(x=0.16)
     return _encoded(figure)
@@ -64,11 +65,12 @@ def lines(
     axes.set_ylabel(label, color=SOFT)
     if logarithmic and any(value for values in series.values() for value in values):
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         axes.yaxis.set_minor_formatter("{x:,.0f}")
         axes.tick_params(which="minor", length=0, labelsize=8, labelcolor=INK)
     else:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])  # the highest point is seen whole
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.grid(axis="y", color=GRID)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, labelcolor=INK)
     return _encoded(figure)
@@ -84,7 +86,7 @@ def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: st
     _days(axes, days)
     axes.set_ylabel(label, color=SOFT)
     if parts:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, labelcolor=INK)
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, labelcolor=INK)
     return _encoded(figure)
 
 
@@ -92,7 +94,8 @@ def _days(axes: Any, days: Sequence[str]) -> None:
     step = max(-(-len(days) // 7), 1)  # so many dates have room side by side
     shown = [place for place in range(len(days)) if (len(days) - 1 - place) % step == 0]
     axes.set_xticks(shown, [days[place] for place in shown], fontsize=8, color=INK)
-    axes.set_xlim(-0.6, len(days) - 0.4)
+    beside = max(4 - len(days), 0) / 2  # a few days do not fill the page
+    axes.set_xlim(-0.6 - beside, len(days) - 0.4 + beside)
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Any]:
