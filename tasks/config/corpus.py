@@ -352,8 +352,10 @@ class Corpus(Section):
                 f"train.recipe: {self.train.recipe.name} learns from {' or '.join(taken)}, and this corpus is of kind "
                 f"{self.kind.name}"
             )
-        named = {measure.name: measure for measure in JUDGES.get(judge_of(recipe)).measures}
-        for name, floor in self.gates.model.floors.items():
+        # Only where it is asked for: a judge imports what a DAG file must not.
+        floors = self.gates.model.floors
+        named = {measure.name: measure for measure in JUDGES.get(judge_of(recipe)).measures} if floors else {}
+        for name, floor in floors.items():
             if name not in named:
                 raise ValueError(
                     f"gates.model.floors.{name}: {self.train.recipe.name} is measured by {', '.join(named)}"
