@@ -71,6 +71,11 @@ class Chain:
         return {"namespace": settings.namespace, **connection_of(settings)}
 
     @property
+    def on_spark(self) -> bool:
+        """Whether cleaning and counting are one task each, which Spark spreads out, and not one a shard."""
+        return self.corpus.engine == "spark"
+
+    @property
     def shards(self) -> list[str]:
         """The shards of the train split, ``i/n``."""
         return _shares(self.corpus.train.shards)

@@ -34,7 +34,7 @@ PARAMS = {
 DOC = """
 Brings one day of the corpus, cleans it, and publishes it as a partition of the dataset.
 
-`crawl -> gate raw -> clean (one task a shard) -> dedup -> gate clean -> split -> gate splits -> upload`
+`crawl -> gate raw -> clean (one task a shard; on Spark one) -> dedup -> gate clean -> split -> gate splits -> upload`
 
 * **Every run is for one day**, its partition key (`YYYY-MM-DD`). To run a day by hand, fill in *Partition Key* in
   the trigger form; *Origin* and *Force* there are for such runs alone. For several past days create a backfill: it
@@ -71,7 +71,10 @@ def ingest(chain: Chain) -> DAG:
             crawl = chain.step("crawl", options={**day, "origin": origin}, flags=[FORCE], fan_out=True)
             gate_raw = chain.gate("raw", **day)
         with TaskGroup("documents", prefix_group_id=False):
-            clean = chain.mapped("clean", options=day).expand(shard=crawl.output)
+            if chain.on_spark:
+                clean = chain.step("clean", options=day)
+            else:
+                clean = chain.mapped("clean", options=day).expand(shard=crawl.output)
             dedup = chain.step("dedup", options=day)
             gate_clean = chain.gate("clean", **day)
         with TaskGroup("publish", prefix_group_id=False):

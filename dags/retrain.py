@@ -45,7 +45,10 @@ def retrain(chain: Chain) -> DAG:
             )
             snapshot = chain.snapshot()
         with TaskGroup("features", prefix_group_id=False):
-            prepare = chain.mapped("prepare", options=trained_on).expand(shard=chain.shards)
+            if chain.on_spark:
+                prepare = chain.step("prepare", options=trained_on)
+            else:
+                prepare = chain.mapped("prepare", options=trained_on).expand(shard=chain.shards)
             combine = chain.step("combine", options=trained_on)
             gate_features = chain.gate("features", **trained_on)
         with TaskGroup("training", prefix_group_id=False):

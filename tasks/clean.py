@@ -174,9 +174,12 @@ def _refilter(
 
 
 def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResult:
-    """Clean every shard of a partition, one after another."""
+    """Clean every shard of a partition: one after another, or all at once on Spark."""
     _, raw = load_raw(context.catalog, context.corpus.corpus, partition)
     count = shard_count(context.corpus, raw)
+    made = 0
+    if context.corpus.engine == "spark":
+        made = _clean_on_spark(context, partition, [Shard(index, count) for index in range(count)])
     results = [clean(context, partition, Shard(index, count), workers=workers) for index in range(count)]
     total: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
@@ -188,10 +191,42 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
         context.corpus.corpus,
         results[-1].manifest,
         partition,
-        all(result.noop for result in results),
+        not made and all(result.noop for result in results),
         {**total, "rejected": dict(sorted(rejected.items()))},
         message=f"{count} shard(s)",
     )
+
+
+def _clean_on_spark(context: Context, partition: str, shards: list[Shard]) -> int:
+    """Commit the shards that neither are done nor can be made of what they hold; returns how many."""
+    corpus, catalog = context.corpus, context.catalog
+    raw_folder, raw = load_raw(catalog, corpus.corpus, partition)
+    catalog.require_intact(raw, made_by=f"crawl --corpus {corpus.corpus} --partition {partition}")
+    mark = shard_mark(corpus, raw_folder, raw)
+    open_ = [
+        shard
+        for shard in shards
+        if not catalog.unchanged(folder := shard_folder(corpus.corpus, partition, shard), mark)
+        and not _is_refilterable(context, folder, raw_folder, raw)
+    ]
+    if not open_:
+        return 0
+    from tasks.spark.pages import clean_shards
+
+    started = time.monotonic()
+    for shard, files, counts in clean_shards(context, partition, raw, open_):
+        commit_shard(context, shard, raw_folder, raw, files, counts, seconds=time.monotonic() - started)
+        context.log.info("cleaned", shard=str(shard), **counts)
+    return len(open_)
+
+
+def _is_refilterable(context: Context, folder: str, raw_folder: str, raw: Manifest) -> bool:
+    from tasks.cleaning.rejudge import Impossible
+
+    try:
+        return context.catalog.current(folder) is not None and bool(refilterable(context, folder, raw_folder, raw))
+    except (Impossible, Corrupt):
+        return False
 
 
 def _config(corpus: Corpus) -> str:
@@ -238,7 +273,7 @@ def _write(
     entries = shard_files(raw, shard)
     with tempfile.TemporaryDirectory(prefix="nightshift-clean-") as scratch:
         tally: Counter[str] = Counter()
-        items = _items(context, partition, raw, entries, Path(scratch), tally)
+        items = raw_items(context, partition, raw, entries, Path(scratch), tally)
         sink = Sink(Path(scratch) / "out", schema.documents(settings))
         total = sum(entry.rows for entry in entries) or None
         peak = flow.run(items, settings, sink, workers=workers, log=context.log, total=total)
@@ -246,7 +281,7 @@ def _write(
     return files, sink.summary(tally), peak
 
 
-def _items(
+def raw_items(
     context: Context, partition: str, raw: Manifest, entries: list[FileEntry], scratch: Path, tally: Counter[str]
 ) -> Iterator[Raw | Gone]:
     """The raw documents of the shard's files, one local copy at a time."""

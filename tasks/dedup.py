@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.catalog import Input, Manifest, fingerprint
 from tasks.clean import load_raw, shard_count, shard_folder, shard_mark
@@ -11,6 +13,9 @@ from tasks.command import step_command
 from tasks.errors import BadInput
 from tasks.kinds.base import kind_of
 from tasks.step import Context, Shard, Step, StepResult
+
+if TYPE_CHECKING:
+    from tasks.cleaning.near import Signer
 
 STEP = Step(name="dedup", version=1, libraries=("rensa", "numpy", "pyarrow"))
 
@@ -55,7 +60,8 @@ def dedup(context: Context, partition: str) -> StepResult:
                 for role in ("documents", "rejects", "deletions")
             }
             parts.append(Part(**local))
-        united = unite(parts, corpus.clean.dedup, Path(scratch) / "out", kind_of(corpus.clean).likeness)
+        like = kind_of(corpus.clean).likeness
+        united = unite(parts, corpus.clean.dedup, Path(scratch) / "out", like, _signer(context, shards))
         files = tuple(catalog.add_file(folder, w.role, w.path, w.sha256, rows=w.rows) for w in united.files)
     counts = united.counts()
     counts["unchanged"] = sum(manifest.counts.get("unchanged", 0) for _, manifest in shards)
@@ -72,6 +78,15 @@ def dedup(context: Context, partition: str) -> StepResult:
         counts=counts,
     )
     return StepResult("dedup", corpus.corpus, catalog.commit(folder, manifest), partition, counts=counts)
+
+
+def _signer(context: Context, shards: list[tuple[str, Manifest]]) -> Signer | None:
+    """What makes the signatures of all documents on Spark; None where that happens here."""
+    if context.corpus.engine != "spark":
+        return None
+    from tasks.spark.signing import sign_files
+
+    return partial(sign_files, context, [entry for _, manifest in shards for entry in manifest.of_role("documents")])
 
 
 def _shards(context: Context, partition: str) -> list[tuple[str, Manifest]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,12 +29,38 @@ def prepare(context: Context, training: Training, shard: Shard) -> StepResult:
     ``counts``: ``rows`` (labelled, or all where the recipe needs no labels), ``unlabelled``, ``terms``, ``labels``
     ({label: rows}, of a recipe that learns them). A shard without rows is legal.
     """
-    from tasks.training.rows import Rows
-
     require_shard(training, shard)
     work = claim(context, training, STEP, training.features(shard))
     if done := work.done():
         return done
+    table, counts = counted(context, training, shard)
+    return work.commit([add_table(work, "counts", table)], counts=counts)
+
+
+def prepare_all(context: Context, training: Training) -> StepResult:
+    """Every shard, all at once on Spark."""
+    from tasks.spark.counts import count_shards
+
+    count = training.corpus.train.shards
+    works = {
+        str(shard): claim(context, training, STEP, training.features(shard))
+        for shard in (Shard(index, count) for index in range(count))
+    }
+    done = [result for work in works.values() if (result := work.done())]
+    if len(done) == count:
+        return done[-1]
+    result = None
+    for shard, table, counts in count_shards(context, training.snapshot_id, [Shard(i, count) for i in range(count)]):
+        work = works[str(shard)]
+        result = work.commit([add_table(work, "counts", table)], counts=counts)
+    assert result is not None  # there is at least one shard
+    return result
+
+
+def counted(context: Context, training: Training, shard: Shard) -> tuple[pa.Table, dict[str, Any]]:
+    """What a shard contributes, and its counts."""
+    from tasks.training.rows import Rows
+
     rows = Rows(context, training, "train", shard)
     labels: Counter[str | None] = Counter()
     table = training.recipe.count(_counting(rows, labels, Progress(context.log, "documents", rows.total)))
@@ -44,7 +70,7 @@ def prepare(context: Context, training: Training, shard: Shard) -> StepResult:
         "terms": table.num_rows,
         "labels": dict(sorted(labels.items(), key=str)) if labelled(training.recipe) else {},
     }
-    return work.commit([add_table(work, "counts", table)], counts=counts)
+    return table, counts
 
 
 def _counting(rows: Rows, labels: Counter[str | None], progress: Progress) -> Iterator[pa.Table]:
@@ -56,7 +82,12 @@ def _counting(rows: Rows, labels: Counter[str | None], progress: Progress) -> It
 
 @step_command("prepare", partition=False)
 @click.option("--snapshot", required=True, help="Snapshot id, or its manifest's URL.")
-@click.option("--shard", type=ShardType(), default="0/1", show_default=True, help="Which of train.shards.")
-def command(context: Context, snapshot: str, shard: Shard) -> StepResult:
+@click.option(
+    "--shard", type=ShardType(), help="Which of train.shards.  [default: 0/1; with engine: spark all, at once]"
+)
+def command(context: Context, snapshot: str, shard: Shard | None) -> StepResult:
     """Count one shard of the train split: for text, in how many documents each term occurs."""
-    return prepare(context, open_training(context, snapshot), shard)
+    training = open_training(context, snapshot)
+    if shard is None and context.corpus.engine == "spark":
+        return prepare_all(context, training)
+    return prepare(context, training, shard or Shard())

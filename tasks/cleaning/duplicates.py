@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.cleaning.keys import Integers, Keys, Part, groups, ids, scan, urls
-from tasks.cleaning.near import near_pairs
+from tasks.cleaning.near import Signer, near_pairs
 from tasks.config.corpus import Dedup
 from tasks.kinds.base import TEXTS, Likeness
 
@@ -43,7 +43,9 @@ class Verdicts:
         return reason, f"{self.similarity[row]:.3g}", f"similarity to uid {high:016x}{low:016x}, which stays"
 
 
-def judge(parts: Sequence[Part], dedup: Dedup, scratch: Path, like: Likeness = TEXTS) -> Verdicts:
+def judge(
+    parts: Sequence[Part], dedup: Dedup, scratch: Path, like: Likeness = TEXTS, signer: Signer | None = None
+) -> Verdicts:
     """Decide over all documents of all parts; memory grows by some 50 bytes a document, never by its text.
 
     Of several captures of one URL the latest stays, be it a document, a deletion or a reject; at the
@@ -66,7 +68,7 @@ def judge(parts: Sequence[Part], dedup: Dedup, scratch: Path, like: Likeness = T
         _equal(verdicts, paths)
     if dedup.near is not None:
         kept = np.flatnonzero(verdicts.reason == KEPT)
-        for pair in near_pairs(paths, kept, keys.time, dedup.near, scratch, like):
+        for pair in near_pairs(paths, kept, keys.time, dedup.near, scratch, like, signer):
             verdicts.reason[pair.row] = NEAR_DUPLICATE
             verdicts.other[pair.row] = pair.stays
             verdicts.similarity[pair.row] = pair.similarity

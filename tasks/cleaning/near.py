@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,8 @@ from tasks.text.minhash import band_key, signatures
 if TYPE_CHECKING:
     from tasks.config.corpus import Near
 
+Signer = Callable[["Near"], Iterator[NDArray[np.uint32]]]
+"""Signatures of all rows of the files, in reading order, some at a time: made elsewhere than here."""
 _ROWS = 1 << 14
 
 
@@ -33,7 +35,13 @@ class Pair:
 
 
 def near_pairs(
-    paths: Sequence[Path], rows: Integers, time: Integers, near: Near, scratch: Path, like: Likeness = TEXTS
+    paths: Sequence[Path],
+    rows: Integers,
+    time: Integers,
+    near: Near,
+    scratch: Path,
+    like: Likeness = TEXTS,
+    signer: Signer | None = None,
 ) -> Iterator[Pair]:
     """Near-duplicates among the given rows of the files: each set of documents connected by similarity
     of at least ``near.threshold`` keeps its first in (timestamp, url) order.
@@ -45,7 +53,8 @@ def near_pairs(
         return
     near = like.settings(near)
     sorter = Sorter(scratch, len(rows), near)
-    _sign(paths, rows, near, scratch / "signatures", sorter, like)
+    each = _chosen(signer(near), rows) if signer else _signatures(paths, rows, near, like)
+    _sign(each, scratch / "signatures", sorter)
     signed = FileSignatures(scratch / "signatures", len(rows), near)
     suspects = np.zeros(len(rows), np.bool_)
     groups: list[tuple[int, Path]] = []
@@ -85,30 +94,47 @@ def near_pairs(
             yield Pair(row, stays, value)
 
 
-def _sign(paths: Sequence[Path], rows: Integers, near: Near, target: Path, sorter: Sorter, like: Likeness) -> None:
+def _sign(signed: Iterator[NDArray[np.uint32]], target: Path, sorter: Sorter) -> None:
     waiting: list[NDArray[np.uint32]] = []
-    seen = done = taken = 0
+    taken = held = 0
     with target.open("wb") as out:
-        for batch in scan(paths, [like.column], rows=256):
-            wanted = rows[done : np.searchsorted(rows, seen + batch.num_rows)] - seen
-            texts = like.words(batch.column(like.column).take(wanted).to_pylist())
-            waiting.append(signatures(texts, near))
-            waiting[-1].astype("<u4").tofile(out)
-            done += len(wanted)
-            seen += batch.num_rows
-            if done - taken >= _ROWS or done == len(rows):
+        for some in signed:
+            some.astype("<u4").tofile(out)
+            waiting.append(some)
+            held += len(some)
+            if held >= _ROWS:
                 sorter.add(np.concatenate(waiting), taken)
-                taken, waiting = done, []
-                if done == len(rows):
-                    return
+                taken, waiting, held = taken + held, [], 0
+    if waiting:
+        sorter.add(np.concatenate(waiting), taken)
+
+
+def _signatures(paths: Sequence[Path], rows: Integers, near: Near, like: Likeness) -> Iterator[NDArray[np.uint32]]:
+    """Signatures of the given rows of the files, in order."""
+    seen = 0
+    for batch in scan(paths, [like.column], rows=256):
+        wanted = _within(rows, seen, batch.num_rows) - seen
+        yield signatures(like.words(batch.column(like.column).take(wanted).to_pylist()), near)
+        seen += batch.num_rows
+
+
+def _chosen(signed: Iterator[NDArray[np.uint32]], rows: Integers) -> Iterator[NDArray[np.uint32]]:
+    """Of the signatures of all rows those of the given ones."""
+    seen = 0
+    for some in signed:
+        yield some[_within(rows, seen, len(some)) - seen]
+        seen += len(some)
+
+
+def _within(rows: Integers, start: int, count: int) -> Integers:
+    return rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + count)]
 
 
 def _ranks(paths: Sequence[Path], rows: Integers, time: Integers, suspects: Integers) -> Integers:
     """For each of the suspects its place in (timestamp, url) order; for the others nothing that counts."""
     wanted, urls, seen = rows[suspects], [], 0
     for batch in scan(paths, ["url"]):
-        here = wanted[np.searchsorted(wanted, seen) : np.searchsorted(wanted, seen + batch.num_rows)]
-        urls.append(batch.column("url").take(pa.array(here - seen)))
+        urls.append(batch.column("url").take(pa.array(_within(wanted, seen, batch.num_rows) - seen)))
         seen += batch.num_rows
     # Arrow compares UTF-8 byte by byte, which is the order of code points.
     table = pa.table({"time": time[wanted], "url": pa.chunked_array(urls), "row": wanted})

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from tasks.cleaning.duplicates import KEPT, Verdicts, judge
 from tasks.cleaning.keys import Part, scan
+from tasks.cleaning.near import Signer
 from tasks.cleaning.output import TableFile, Written, sha256_of
 from tasks.cleaning.schema import DELETIONS, REJECTS
 from tasks.config.corpus import Dedup
@@ -44,11 +45,13 @@ class United:
         }
 
 
-def unite(parts: Sequence[Part], dedup: Dedup, folder: Path, like: Likeness = TEXTS) -> United:
+def unite(
+    parts: Sequence[Part], dedup: Dedup, folder: Path, like: Likeness = TEXTS, signer: Signer | None = None
+) -> United:
     """Write the partition's files under ``folder``: documents shard by shard, one file of rejects, one of
     deletions. A shard's file that loses nothing is taken as it is."""
     folder.mkdir(parents=True, exist_ok=True)
-    verdicts = judge(parts, dedup, folder, like)
+    verdicts = judge(parts, dedup, folder, like, signer)
     united = United()
     rejects = TableFile("rejects", folder, REJECTS)
     deletions = TableFile("deletions", folder, DELETIONS)

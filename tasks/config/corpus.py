@@ -13,6 +13,7 @@ from tasks.config.cron import check_cron, last_tick
 from tasks.config.gates import Gates
 from tasks.config.kubernetes import Kubernetes
 from tasks.config.quantity import Cpu, Memory
+from tasks.config.spark import Spark
 from tasks.filters.base import FILTERS
 from tasks.judging.base import JUDGES
 from tasks.kinds.base import KINDS
@@ -309,6 +310,11 @@ class Corpus(Section):
     runtime: Literal["local", "kubernetes"] = Field(
         "local", description="where steps run: as processes of the Airflow worker, or as pods"
     )
+    engine: Literal["local", "spark"] = Field(
+        "local",
+        description="what cleaning and counting run on: tasks side by side, or Apache Spark; the rows are the same",
+    )
+    spark: Spark = Field(Spark(), description="the Spark of engine: spark")
     kind: Annotated[Choice, ChoiceOf(KINDS)] = Field(
         "documents", validate_default=True, description="what its rows are"
     )

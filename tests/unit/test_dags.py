@@ -94,6 +94,15 @@ def test_cleaning_is_mapped_over_the_shards_that_the_crawl_found(corpora: Path) 
     assert "crawl" in clean.upstream_task_ids
 
 
+def test_on_spark_cleaning_and_counting_are_one_task_each(corpora: Path) -> None:
+    write(corpora, "docs", engine="spark")
+    dags = load("ingest", "retrain")
+    for dag_id, task_id in (("ingest_docs", "clean"), ("retrain_docs", "prepare")):
+        assert not isinstance(dags[dag_id].get_task(task_id), MappedOperator)
+    assert isinstance(dags["retrain_docs"].get_task("train"), MappedOperator)
+    assert order(dags["ingest_docs"]) == INGEST
+
+
 @pytest.mark.parametrize("task_id", ["prepare", "train", "evaluate_parts"])
 def test_training_is_mapped_over_its_shards(corpora: Path, task_id: str) -> None:
     task = dag_of(corpora, "retrain", "retrain_docs").get_task(task_id)

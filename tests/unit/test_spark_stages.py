@@ -1,0 +1,61 @@
+"""The stages that run on Spark, in this process and with their rows shuffled in between: the same files as without."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tasks.clean import clean_all, load_raw
+from tasks.config import Corpus
+from tasks.crawl import crawl
+from tasks.spark.pages import Cleaning
+from tasks.spark.session import Remote
+from tasks.step import Context, Shard
+
+DAY = "2026-11-20"
+
+
+def test_pages_that_took_any_way_make_the_same_files(
+    make_context: Callable[..., Context], make_corpus: Callable[..., Corpus], tmp_path: Path
+) -> None:
+    (raw := tmp_path / "raw").mkdir()
+    for number, rows in enumerate((150, 10)):
+        with gzip.open(raw / f"{DAY}-{number}.jsonl.gz", "wt") as out:
+            for row in range(rows):
+                text = "short" if row % 7 == 0 else f"{number} {row} " * 20
+                out.write((json.dumps({"id": f"{number}/{row}", "text": text}) if row % 11 else "{no json") + "\n")
+    section = {"path": f"{raw}/{{partition}}-*.jsonl.gz", "columns": {"id": "id", "text": "text"}}
+    corpus = make_corpus(
+        source={"live": {"files": section}}, clean={"shards": 2, "filters": [{"length": {"min_words": 10}}]}
+    )
+    context = make_context(corpus=corpus)
+    crawl(context, DAY, today=date.fromisoformat(DAY))
+    clean_all(context, DAY)
+    folders = [f"clean/docs/{DAY}/shards/{index}-of-2" for index in range(2)]
+    manifests = [context.catalog.load(folder, made_by="clean") for folder in folders]
+
+    _, partition = load_raw(context.catalog, "docs", DAY)
+    job = Cleaning(Remote.of(context), DAY, partition, (Shard(0, 2), Shard(1, 2)))
+    asked = iter([pa.RecordBatch.from_pydict({"id": [0, 1]})])
+    pages = shuffled(pa.Table.from_batches(job.read(asked)))
+    outcomes = pa.Table.from_batches(job.refine(pages)).sort_by([("shard", "ascending"), ("place", "ascending")])
+    written: list[dict[str, Any]] = pa.Table.from_batches(job.write(iter(outcomes.to_batches(37)))).to_pylist()
+
+    results = {row["shard"]: json.loads(row["result"]) for row in written}
+    assert sorted(results) == [0, 1]
+    for number, manifest in enumerate(manifests):
+        assert [file["sha256"] for file in results[number]["files"]] == [file.sha256 for file in manifest.files]
+        assert results[number]["counts"] == manifest.counts
+
+
+def shuffled(table: pa.Table) -> Iterator[pa.RecordBatch]:
+    order = list(range(table.num_rows))
+    random.Random(0).shuffle(order)
+    return iter(table.take(pa.array(order)).combine_chunks().to_batches(50))
