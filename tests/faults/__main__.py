@@ -1,6 +1,6 @@
 """``make faults``: the whole matrix; prints its progress, writes build/faults.json and docs/faults.md.
 
-python -m tests.faults [--only WORDS] [--no-page]
+python -m tests.faults [--only WORDS ...]
 """
 
 from __future__ import annotations
@@ -33,17 +33,18 @@ _COUNTS = {1: "one shared core", 2: "two shared cores"}
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="faults whose name and moment contain this")
+    parser.add_argument("--only", nargs="+", default=[""], help="faults whose name and moment contain one of these")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    chosen = [fault for fault in FAULTS if arguments.only in f"{fault.name}, {fault.moment}"]
+    chosen = [fault for fault in FAULTS if any(words in f"{fault.name}, {fault.moment}" for words in arguments.only)]
     if not chosen:
         print(f"no fault has {arguments.only!r}; there are:", *(f"  {f.name}, {f.moment}" for f in FAULTS), sep="\n")
         return 2
-    results = Results(RESULTS, keep=bool(arguments.only))
+    whole = len(chosen) == len(FAULTS)
+    results = Results(RESULTS, keep=not whole)
     with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder, ground(Path(folder)) as made:
         rows = _local(made, chosen, results)
-    failed = _kubernetes(results) if os.environ.get("KUBECONFIG") and not arguments.only else False
+    failed = _kubernetes(results) if os.environ.get("KUBECONFIG") and whole else False
     if results.whole:
         cores = os.cpu_count() or 1
         PAGE.write_text(render(results.rows, f"on {_COUNTS.get(cores, f'{cores} shared cores')}"))
