@@ -41,6 +41,12 @@ class Size:
 
     epochs: int = 30
     documents: int = 600
+    dropout: float = 0.1
+
+    @property
+    def name(self) -> str:
+        """One of its own, for folders."""
+        return f"{self.epochs}-epochs-{self.documents}-documents-{self.dropout}"
 
     def corpus(self, workers: int) -> dict[str, Any]:
         """The corpus YAML of such a training."""
@@ -52,7 +58,7 @@ class Size:
             "filters": 16,
             "buckets": 16,
             "max_vocabulary": 200,
-            "dropout": 0.1,
+            "dropout": self.dropout,
         }
         return {
             "corpus": "faults",
@@ -67,6 +73,8 @@ class Size:
 
 QUICK = Size()
 LONG = Size(epochs=150)
+CERTAIN = Size(dropout=0.0)
+"""Nothing is drawn: each replica draws its own masks, so another number of workers would draw others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,7 @@ class Place:
 
     def yaml(self, workers: int) -> Path:
         """The corpus YAML for so many workers."""
-        path = self.ground.folder / f"{self.size.epochs}-epochs-{workers}-workers" / "faults.yaml"
+        path = self.ground.folder / f"{self.size.name}-{workers}-workers" / "faults.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(self.size.corpus(workers)))
         return path
@@ -157,10 +165,10 @@ class Ground:
         return s3_environment(self._port, "faults", self._secret)
 
     def _prepare(self, size: Size) -> Place:
-        url = f"s3://faults/prepared-{size.epochs}"
+        url = f"s3://faults/prepared-{size.name}"
         store = open_store(url, self._direct)
         context = Context(Corpus.model_validate(size.corpus(2)), store, Catalog(store), structlog.get_logger())
-        scratch = self.folder / f"prepared-{size.epochs}"
+        scratch = self.folder / f"prepared-{size.name}"
         scratch.mkdir()
         days = Days(context, scratch)
         days.publish(DAY, *documents(size.documents))
