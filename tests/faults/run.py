@@ -20,7 +20,7 @@ ALL_ENDED = 60.0
 """Seconds within which every process must be gone, whatever died."""
 BETWEEN_CHECKPOINTS = 0.6
 """Seconds after a checkpoint, of the one between two."""
-CLOSE = 1e-3
+CLOSE = 1e-5
 """The largest difference of a weight after a change of the number of workers: sums of floats in another order."""
 _WRITES = {"in checkpoint": (r"^PUT \S+/checkpoints/\S+\.safetensors", 1), "in export": (r"^PUT \S+/parts/", 0)}
 
