@@ -53,8 +53,8 @@ def make_namespace(cluster: client.CoreV1Api, name: str, settings: dict[str, str
     """A namespace whose pods can start: with the Secret ``nightshift-store`` and a service account."""
     cluster.create_namespace({"metadata": {"name": name}})
     cluster.create_namespaced_secret(name, {"metadata": {"name": "nightshift-store"}, "stringData": settings})
-    # Pods are refused until a controller has made the account that they run as.
-    wait(lambda: _found(cluster.read_namespaced_service_account, "default", name), "the namespace is ready")
+    # Pods are refused until controllers have made the account that they run as, and in older versions its token.
+    wait(lambda: _takes_pods(cluster, name), "the namespace takes pods")
 
 
 def pods(cluster: client.CoreV1Api, namespace: str) -> dict[str, Any]:
@@ -62,11 +62,12 @@ def pods(cluster: client.CoreV1Api, namespace: str) -> dict[str, Any]:
     return {pod.metadata.name: pod for pod in cluster.list_namespaced_pod(namespace).items}
 
 
-def _found(read: Callable[..., Any], *names: str) -> bool:
+def _takes_pods(cluster: client.CoreV1Api, namespace: str) -> bool:
+    spec = {"containers": [{"name": "none", "image": "none"}]}
     try:
-        read(*names)
+        cluster.create_namespaced_pod(namespace, {"metadata": {"name": "none"}, "spec": spec}, dry_run="All")
     except ApiException as error:
-        if error.status == 404:
+        if error.status == 403 or error.status >= 500:
             return False
         raise
     return True
