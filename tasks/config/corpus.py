@@ -3,70 +3,24 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
 from typing import Annotated, Any, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
-from tasks.config.cron import check_cron, last_tick
+from tasks.config.federated import Federated
 from tasks.config.gates import Gates
 from tasks.config.kubernetes import Kubernetes
-from tasks.config.quantity import Cpu, Memory
+from tasks.config.resources import Resources
+from tasks.config.schedule import Schedule
+from tasks.config.search import Search
 from tasks.config.spark import Spark
 from tasks.filters.base import FILTERS
 from tasks.judging.base import JUDGES
 from tasks.kinds.base import KINDS
-from tasks.models.base import RECIPES, judge_of, kinds_of
+from tasks.models.base import RECIPES, judge_of, kinds_of, streams
 from tasks.section import Bytes, Choice, ChoiceOf, Duration, Section
 from tasks.sources.base import SOURCES
 from tasks.splits.base import STRATEGIES, Ratios
-
-
-class Schedule(Section):
-    """When the nightly ingest runs. The partition is the local day at which ``cron`` fires."""
-
-    cron: str = Field("0 0 * * *", description="cron in local time; midnight keeps partitions one a day")
-    timezone: str = Field("UTC", description="whose local time, as in Europe/Berlin")
-    start: date = Field(date(2026, 1, 1), description="first day a backfill may name")
-    delay: Duration = Field("0s", description="added to each tick of cron; the run must start on the tick's own day")  # type: ignore[assignment]
-    retrain: str = Field("on_data", description="on_data, manual, or a cron")
-    patience: Duration = Field("2h", description="how long a retraining waits for the days being ingested")  # type: ignore[assignment]
-
-    @field_validator("cron")
-    @classmethod
-    def _is_cron(cls, value: str) -> str:
-        return check_cron(value)
-
-    @field_validator("retrain")
-    @classmethod
-    def _is_known_or_cron(cls, value: str) -> str:
-        return value if value in ("on_data", "manual") else check_cron(value)
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_a_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, OSError, ValueError) as error:
-            raise ValueError("not a time zone: expected a name as in UTC or Europe/Berlin") from error
-        return value
-
-    @model_validator(mode="after")
-    def _starts_on_its_own_day(self) -> Self:
-        """A live crawl records its own day: one that starts after midnight is refused, night after night."""
-        left = timedelta(days=1) - (tick := last_tick(self.cron))
-        if self.delay >= left:
-            raise ValueError(
-                f"cron {self.cron!r} last fires {_clock(tick)} after midnight, and with delay {_clock(self.delay)} its "
-                f"run starts when its day is over: expected a delay under {_clock(left)}, or an earlier cron"
-            )
-        return self
-
-
-def _clock(span: timedelta) -> str:
-    minutes, seconds = divmod(int(span.total_seconds()), 60)
-    return f"{minutes // 60}h{minutes % 60:02}m" + (f"{seconds:02}s" if seconds else "")
 
 
 class SourceSection(Section):
@@ -126,7 +80,12 @@ class Near(Section):
 
     threshold: float = Field(0.8, gt=0, le=1, description="Jaccard similarity from which two are one")
     permutations: int = Field(128, ge=16, le=1024, description="more estimate the similarity better, and cost more")
-    ngram: int = Field(5, ge=1, le=20, description="so many words in a row are compared")
+    ngram: int = Field(
+        5,
+        ge=1,
+        le=20,
+        description="so many words in a row are compared; of scripts without spaces, characters",
+    )
 
 
 class Dedup(Section):
@@ -145,10 +104,10 @@ class Clean(Section):
         description="the corpus's own `kind`, which is where it is set",
         json_schema_extra={"internal": True},
     )
-    extraction: Literal["fast", "accurate", "auto"] = Field(
+    extraction: Literal["fast", "accurate", "auto", "article"] = Field(
         "fast",
         description="how the main text of a page is found: fast is resiliparse, accurate is trafilatura, "
-        "auto weighs blocks of text and asks trafilatura about the pages it is unsure of",
+        "auto weighs blocks of text and asks trafilatura about the pages it is unsure of, article asks nobody",
     )
     normalise: Literal["NFC", "NFKC"] | None = Field("NFC", description="Unicode normalisation form")
     labels: tuple[LabelRule, ...] = Field((), description="how a crawled page's URL gives its label")
@@ -207,6 +166,12 @@ class Train(Section):
     """Which model, on how many workers."""
 
     recipe: Annotated[Choice, ChoiceOf(RECIPES)] = Field(description="the model family")
+    strategy: Literal["mirrored", "parameter_server", "sharded", "single"] | None = Field(
+        None,
+        description="mirrored: all workers take each step together; parameter_server: each at its own pace, on "
+        "variables that servers hold; sharded: each part of the rows is fitted alone; single: one process. Default: "
+        "the recipe's own",
+    )
     label: Literal["label", "language", "group"] = Field("label", description="the column to predict")
     shards: int = Field(2, ge=1, le=1000, description="so many parts are fitted side by side")
     seed: int = Field(0, description="of all that is drawn by chance")
@@ -217,6 +182,7 @@ class Train(Section):
     merge_tolerance: float = Field(
         0.01, ge=0, le=1, description="macro-F1 a merged model may lack to its best part before the part replaces it"
     )
+    federated: Federated | None = Field(None, description="sites that train on data of their own; null: none")
     warm_start: bool = Field(
         False, description="of a mirrored recipe: begin with the champion's weights where they fit, and not at random"
     )
@@ -224,6 +190,60 @@ class Train(Section):
     slices: tuple[Literal["language", "group", "length"], ...] = Field(
         ("language",), description="by what metrics are broken down"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _single_is_one_shard(cls, data: Any) -> Any:
+        """One process fits all rows, so that there is one shard unless a mirrored recipe is to encode several."""
+        if isinstance(data, dict) and data.get("strategy") == "single" and "shards" not in data:
+            return {**data, "shards": 1}
+        return data
+
+    @model_validator(mode="after")
+    def _by_a_strategy_of_the_recipe(self) -> Self:
+        spread = RECIPES.get(self.recipe.name).spread
+        able = {"mirrored": ("mirrored", "parameter_server", "single"), "sharded": ("sharded", "single")}[spread]
+        if self.strategy is None:
+            return self
+        if self.strategy not in able:
+            raise ValueError(
+                f"strategy {self.strategy!r}: {self.recipe.name} is {spread}, it can be trained by {' or '.join(able)}"
+            )
+        if self.strategy == "single" and spread == "sharded" and self.shards != 1:
+            raise ValueError(f"strategy 'single': one process fits all rows, and shards is {self.shards}: leave it out")
+        if self.strategy == "parameter_server" and streams(RECIPES.get(self.recipe.name)):
+            raise ValueError(
+                f"strategy 'parameter_server': {self.recipe.name} carries a state from step to step, and there each "
+                "worker is at a step of its own; take mirrored or single"
+            )
+        precision = getattr(self.recipe.params, "precision", None)
+        if self.strategy == "parameter_server" and precision == "mixed_float16":
+            raise ValueError(
+                "strategy 'parameter_server': mixed_float16 scales the loss by what all workers' gradients of a step "
+                "say, and there is no such step; take float32 or mixed_bfloat16"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_a_strategy_that_is_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A training is what it was before there were others: so is its id."""
+        values: dict[str, Any] = dump(self)
+        for name in ("strategy", "federated"):
+            if getattr(self, name) is None:
+                values.pop(name, None)
+        return values
+
+    @model_validator(mode="after")
+    def _sites_train_what_can_be_averaged(self) -> Self:
+        if self.federated is None:
+            return self
+        if RECIPES.get(self.recipe.name).spread != "mirrored":
+            raise ValueError(f"federated: {self.recipe.name} is sharded, it has no weights to average in rounds")
+        if self.strategy is not None:
+            raise ValueError(f"federated: each site trains by itself; leave strategy {self.strategy!r} out")
+        if self.recipe.params.average != 1:
+            raise ValueError("federated: the sites' weights are averaged, not epochs: leave average out")
+        return self
 
     @model_validator(mode="after")
     def _as_the_recipe_can(self) -> Self:
@@ -256,39 +276,6 @@ class Backup(Section):
     """Copies of champions in a second store."""
 
     keep: int = Field(7, ge=1, description="so many newest backups stay")
-
-
-class Watchdogs(Section):
-    """After how long a gang's worker counts as lost; all its workers then end and start again."""
-
-    rendezvous: Duration = Field("5m", description="until every worker has come")  # type: ignore[assignment]
-    startup: Duration = Field("5m", description="from then until the first step")  # type: ignore[assignment]
-    step: Duration = Field("60s", description="from one step, evaluation or checkpoint to the next")  # type: ignore[assignment]
-
-
-class Checkpoints(Section):
-    """Where an interrupted training goes on; none of this changes its result."""
-
-    every: Duration = Field("60s", description="time between two checkpoints, written beside the training")  # type: ignore[assignment]
-    keep: int = Field(3, ge=1, description="so many newest ones stay on the store until the training ends")
-
-
-class Resources(Section):
-    """What one task asks for and how long it may take; nothing here changes a result."""
-
-    workers: int = Field(2, ge=1, le=1000, description="of a mirrored recipe: so many train one model in step")
-    checkpoints: Checkpoints = Checkpoints()
-    watchdogs: Watchdogs = Watchdogs()
-    cpu: Cpu = Field("1", description="cores of a pod, as Kubernetes writes it")
-    memory: Memory = Field("2Gi", description="of a pod, which is killed if it takes more; as Kubernetes writes it")
-    gpus: int = Field(0, ge=0, description="whole ones, of each pod that trains")
-    timeout: Duration = Field("2h", gt=timedelta(0), description="a task that takes longer fails")  # type: ignore[assignment]
-    retries: int = Field(3, ge=0, le=20, description="of a task that failed for want of network, store or memory")
-    pool: str | None = Field(
-        None,
-        description="the Airflow pool whose slots the tasks take; default `default_pool`, and for the workers of a "
-        "mirrored recipe `training`, which must count deferred tasks",
-    )
 
 
 class Notification(Section):
@@ -328,6 +315,7 @@ class Corpus(Section):
     crossvalidate: Crossvalidate | None = Field(
         None, description="judge the recipe on folds of the train split; null: train once"
     )
+    search: Search | None = Field(None, description="search for parameters of the recipe first; null: take those given")
     promote: Promote = Promote()
     backup: Backup = Backup()
     resources: Resources = Resources()
@@ -350,6 +338,28 @@ class Corpus(Section):
             return data  # the field `kind` says what is wrong with it
         return {**data, "kind": chosen, "clean": {**clean, "kind": chosen}}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _single_is_one_worker(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(train := data.get("train"), dict):
+            return data
+        resources = data.get("resources") or {}
+        if train.get("strategy") != "single" or not isinstance(resources, dict):
+            return data
+        if resources.get("workers", 1) != 1:
+            raise ValueError(
+                f"train.strategy 'single': one process trains, and resources.workers is {resources['workers']}: leave "
+                "it out, or set another strategy"
+            )
+        return {**data, "resources": {**resources, "workers": 1}}
+
+    @property
+    def gang(self) -> int:
+        """How many processes train one model together, of a mirrored recipe."""
+        resources = self.resources
+        asynchronous = self.train.strategy == "parameter_server"
+        return resources.workers + (1 + resources.parameter_servers if asynchronous else 0)
+
     @model_validator(mode="after")
     def _trains_on_its_kind(self) -> Self:
         recipe = RECIPES.get(self.train.recipe.name)
@@ -371,7 +381,28 @@ class Corpus(Section):
         return self
 
     @model_validator(mode="after")
+    def _searches_what_the_recipe_has(self) -> Self:
+        if (search := self.search) is None:
+            return self
+        choice = self.train.recipe
+        search.require_fitting(choice.name, choice.params)
+        if search.metric is not None:
+            measured = [measure.name for measure in JUDGES.get(judge_of(RECIPES.get(choice.name))).measures]
+            if search.metric not in measured:
+                raise ValueError(f"search.metric: {choice.name} is measured by {', '.join(measured)}")
+        return self
+
+    @model_validator(mode="after")
     def _says_which_pods(self) -> Self:
-        if self.runtime == "kubernetes" and self.kubernetes is None:
+        if self.runtime != "kubernetes":
+            return self
+        if self.train.federated:
+            raise ValueError(
+                "train.federated: pods of a corpus share their secrets, so sites' credentials are not kept apart "
+                "there: set runtime: local"
+            )
+        if self.kubernetes is None:
             raise ValueError("runtime: kubernetes needs the section `kubernetes`, at least with the image of its pods")
+        if RECIPES.get(self.train.recipe.name).spread == "mirrored":
+            self.kubernetes.require_time_to_leave()
         return self

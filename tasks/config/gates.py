@@ -24,6 +24,9 @@ class CleanGate(Section):
 
     min_rows: int = Field(1, ge=0, description="fewer documents, unchanged ones counted, is a failure")
     rates_from: int = Field(20, ge=1, description="rates and shares are judged from so many documents on")
+    max_drop: float = Field(
+        0.7, ge=0, le=1, description="fall of documents, unchanged ones counted, against the last good ones"
+    )
     max_reject_rate: float = Field(0.8, ge=0, le=1, description="rejected documents, of all")
     max_reject_rise: float = Field(0.3, ge=0, le=1, description="rise of the reject rate against the last good ones")
     labels: tuple[str, ...] | None = Field(None, description="the labels there may be; any by default")
@@ -49,7 +52,15 @@ class FeaturesGate(Section):
     min_validation_rows: int = Field(1, ge=1, description="rows to judge the model on")
     min_labels: int = Field(2, ge=1, description="different labels in train")
     max_label_share: float = Field(0.95, gt=0, le=1, description="how much of the train split one label may be")
-    min_vocabulary: int = Field(10, ge=1, description="terms that the recipe counts")
+    max_unseen_share: float = Field(
+        0.0, ge=0, le=1, description="how much of validation and test may carry labels that train has not"
+    )
+    min_vocabulary: int | None = Field(
+        None,
+        ge=1,
+        description="terms that the recipe counts: words of texts, else an image's labels, a table's axes, users and "
+        "items; null: 10 words, 1 of anything else",
+    )
 
 
 class ModelGate(Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -15,6 +16,8 @@ _VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _IMAGE = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._/:@]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SECRET = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|CREDENTIAL|PRIVATE|KEY", re.IGNORECASE)
+GANG_GRACE = timedelta(seconds=60)
+"""What a worker that is told to leave may take for its checkpoint and for the others to learn of it (``Timing``)."""
 _OURS = ("nightshift/", "kueue.x-k8s.io/", "airflow")
 
 
@@ -116,7 +119,11 @@ class Kubernetes(Section):
     start_timeout: Duration = Field(  # type: ignore[assignment]
         "10m", description="a pod that does not run so long after it was made fails its task, with the reason"
     )
-    grace: Duration = Field("30s", description="between SIGTERM and SIGKILL of a pod")  # type: ignore[assignment]
+    grace: Duration = Field(  # type: ignore[assignment]
+        "60s",
+        description="between SIGTERM and SIGKILL of a pod; at least 60s where workers train together, who leave with a "
+        "checkpoint",
+    )
     scratch: Bytes = Field("10GiB", gt=0, description="what a pod may write below /tmp, its only folder to write to")  # type: ignore[assignment]
     elastic: bool = Field(
         False,
@@ -162,3 +169,16 @@ class Kubernetes(Section):
         if twice := {name for name in names if names.count(name) > 1 or name == "scratch"}:
             raise ValueError(f"volumes need names of their own, and scratch is /tmp: {', '.join(sorted(twice))}")
         return value
+
+    def require_time_to_leave(self) -> None:
+        """Refuse a grace under what a worker that trains with others may need.
+
+        Raises:
+            ValueError: it is shorter.
+        """
+        if self.grace < GANG_GRACE:
+            raise ValueError(
+                f"kubernetes.grace: {self.grace.total_seconds():g} s, and a worker of a gang that is evicted may need "
+                f"{GANG_GRACE.total_seconds():g} s for its checkpoint: killed before, the gang loses what it did since "
+                "the last one"
+            )
