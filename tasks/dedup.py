@@ -17,7 +17,7 @@ from tasks.step import Context, Shard, Step, StepResult
 if TYPE_CHECKING:
     from tasks.cleaning.near import Signer
 
-STEP = Step(name="dedup", version=1, libraries=("rensa", "numpy", "pyarrow"))
+STEP = Step(name="dedup", version=2, libraries=("rensa", "numpy", "pyarrow"))
 
 
 @step_command("dedup")

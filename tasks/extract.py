@@ -16,7 +16,7 @@ from tasks.command import finish
 @click.option("--output", required=True, type=click.Path(path_type=Path), help="The folder for the text files.")
 @click.option(
     "--mode",
-    type=click.Choice(["fast", "accurate", "auto"]),
+    type=click.Choice(["fast", "accurate", "auto", "article"]),
     default="auto",
     show_default=True,
     help="As `clean.extraction` in a corpus YAML.",
@@ -26,7 +26,7 @@ from tasks.command import finish
 def command(
     paths: tuple[Path, ...],
     output: Path,
-    mode: Literal["fast", "accurate", "auto"],
+    mode: Literal["fast", "accurate", "auto", "article"],
     workers: int | None,
     as_json: bool,
 ) -> None:

@@ -137,7 +137,7 @@ def _histograms(shards: Sequence[Refiltered]) -> list[str]:
     from tasks.cleaning.histogram import histogram
 
     lines: list[str] = []
-    for bound in dict.fromkeys(bound for each in shards for bound in each.plan.bounds):
+    for bound in dict.fromkeys(bound for each in shards for bound in each.plan.shown):
         values = [each.values(bound) for each in shards]
         kept, dropped = (np.concatenate([pair[place] for pair in values]) for place in (0, 1))
         lines += histogram(bound, kept, dropped)

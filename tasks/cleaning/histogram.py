@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.cleaning.rejudge import Bound
+from tasks.cleaning.bounds import Bound
 
 _BINS = 12
 _BAR = 40

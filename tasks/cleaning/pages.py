@@ -23,7 +23,7 @@ _TIME = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def extract_files(
-    paths: Sequence[Path], output: Path, mode: Literal["fast", "accurate", "auto"], *, workers: int
+    paths: Sequence[Path], output: Path, mode: Literal["fast", "accurate", "auto", "article"], *, workers: int
 ) -> dict[str, Any]:
     """The main text of each page into ``output``, as ``<stem>.txt``; below a given folder, its folders stay.
 

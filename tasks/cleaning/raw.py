@@ -36,6 +36,8 @@ class Raw:
     """The reason of the reject that this document is already."""
     value: str = ""
     """What was measured when it became one."""
+    via: str | None = None
+    """Of a crawled image the page that shows it."""
 
 
 @dataclass(frozen=True, slots=True)

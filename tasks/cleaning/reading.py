@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -14,10 +15,14 @@ from typing import IO, Any
 
 from tasks.cleaning.raw import Gone, Raw, uid_of
 from tasks.errors import BadInput, Corrupt
+from tasks.sources.lines import csv_rows, lines_of, longest_row
 from tasks.sources.warc import pages
 
 _FAULTS = {"oversize": "too_large"}
 """A capture's fault to the reason of its reject, where the two differ."""
+
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+"""What reading a damaged or cut gzip file raises, by where the damage is."""
 
 _ROWS = 256
 
@@ -52,6 +57,7 @@ def read_warc(path: Path, *, name: str, limit: int, tally: Counter[str]) -> Iter
             charset=page.charset,
             fault=fault,
             value=f"more than {limit} bytes" if fault == "too_large" else "",
+            via=page.via,
         )
     if not records and faults["damaged"]:
         raise Corrupt(f"{name} holds no readable WARC record: it is damaged, or no WARC file at all")
@@ -85,12 +91,12 @@ def read_rows(
     day = begin_of(partition)
     wanted = [*(column for key, column in columns.items() if key != "text" or not cells), *cells]
     try:
-        for place, row in read(path, wanted, 2 * limit + (1 << 20)):
+        for place, row in read(path, wanted, longest_row(limit)):
             if isinstance(row, str):
                 yield Raw(uid_of(f"{name}#{place}"), "", day, fault=row, value=f"row {place} of {name}")
             else:
                 yield _raw(row, columns, day, limit, f"row {place} of {name}", anonymous, cells)
-    except (EOFError, gzip.BadGzipFile, csv.Error) as error:
+    except (*DAMAGED, csv.Error) as error:
         raise BadInput(f"{name}: cannot be read to its end: {error}") from error
 
 
@@ -166,7 +172,7 @@ def _storable(text: str) -> str:
 
 def _jsonl(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
     with _bytes(path) as stream:
-        for place, line in _lines(stream, longest):
+        for place, line in lines_of(stream, longest):
             if line is None:
                 yield place, "too_large"
                 continue
@@ -180,16 +186,17 @@ def _jsonl(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int, 
 
 
 def _csv(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
-    # A quote that nobody closed would otherwise swallow the rest of the file into one cell.
-    csv.field_size_limit(longest)
     with _bytes(path) as stream:
-        lines = ("" if line is None else line.decode("utf-8", "replace") for _, line in _lines(stream, longest))
-        reader = csv.reader(lines)
-        header = [column.removeprefix("\ufeff") for column in next(reader, [])]
-        for row in reader:
-            if row:
-                whole = len(row) == len(header)
-                yield reader.line_num, dict(zip(header, row, strict=True)) if whole else "malformed"
+        rows = csv_rows(stream, longest)
+        _, first = next(rows, (0, []))
+        if first is None:
+            raise csv.Error(f"its header line is longer than {longest} bytes")
+        header = [column.removeprefix("\ufeff") for column in first]
+        for place, row in rows:
+            if row is None:
+                yield place, "too_large"
+            else:
+                yield place, dict(zip(header, row, strict=True)) if len(row) == len(header) else "malformed"
 
 
 def _parquet(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int, dict[str, Any] | str]]:
@@ -211,16 +218,3 @@ def _parquet(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int
 def _bytes(path: Path) -> Iterator[IO[bytes]]:
     with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
         yield stream  # type: ignore[misc]
-
-
-def _lines(stream: IO[bytes], longest: int) -> Iterable[tuple[int, bytes | None]]:
-    """Number, from 1, and bytes of each line; None for a line of more than ``longest`` bytes."""
-    place = 0
-    while line := stream.readline(longest + 1):
-        place += 1
-        if len(line) <= longest:
-            yield place, line
-            continue
-        while line and not line.endswith(b"\n"):
-            line = stream.readline(longest)
-        yield place, None

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from tasks.catalog import Catalog, FileEntry, Manifest
 from tasks.cleaning import schema
+from tasks.cleaning.bounds import Bound
 from tasks.cleaning.keys import Part, scan
 from tasks.cleaning.output import Sink, Written
-from tasks.cleaning.rejudge import Bound, Impossible, Plan, plan, rejudge
+from tasks.cleaning.rejudge import Impossible, Plan, plan, rejudge
 from tasks.config.corpus import Clean
 
 
@@ -74,13 +75,17 @@ def source(catalog: Catalog, folder: str, code: dict[str, Any], inputs: tuple[An
 
 
 @contextmanager
-def refiltered(catalog: Catalog, old: Manifest, clean: Clean) -> Iterator[Refiltered]:
+def refiltered(catalog: Catalog, old: Manifest, clean: Clean, *, exact: bool = False) -> Iterator[Refiltered]:
     """The shard of manifest ``old`` under the filters of ``clean``, as long as the context lasts.
+
+    ``exact``: rejects too must be those of cleaning anew, letter for letter.
 
     Raises:
         Impossible: what is stored does not tell how cleaning anew would decide.
     """
     chosen = plan(old.details["filters"], clean)
+    if exact and chosen.tightens:
+        raise Impossible("a filter changed that stands before one that changes texts, and rejects would have its text")
     with tempfile.TemporaryDirectory(prefix="nightshift-filter-") as scratch:
         local = {
             role: tuple(

@@ -6,7 +6,9 @@ child process, in the caller's own, or under an engine that maps batches.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -72,6 +74,7 @@ class Refiner:
         document = Document(uid=raw["uid"], url=raw["url"], text="", title=raw["title"] or "", label=raw["label"])
         if raw["fault"]:
             return Outcome(document, raw["fault"], raw["value"])
+        _load()
         try:
             return self._refine(raw, document)
         except MemoryError:
@@ -80,10 +83,11 @@ class Refiner:
         except Exception as error:  # noqa: BLE001
             return _crashed(document, error)
 
-    def judge(self, document: Document) -> Outcome:
-        """What the filters alone say about a text that is clean already."""
+    def judge(self, document: Document, start: int = 0) -> Outcome:
+        """What the filters alone, from place ``start`` on, say about a text that is clean already."""
+        _load()
         try:
-            return self._judge(document)
+            return self._judge(document, start)
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # as above
@@ -96,7 +100,7 @@ class Refiner:
         text = decode(raw["body"], raw["charset"])
         noise = unreadable(text)
         if noise > _UNREADABLE_SHARE:
-            return Outcome(document, "undecodable", _shown(noise), "share of characters that no text has")
+            return Outcome(document, "undecodable", shown(noise), "share of characters that no text has")
         if kind == "html":
             page = self._extract(text)
             document.title, text = document.title or tidy(page.title, self._form), page.text
@@ -109,13 +113,19 @@ class Refiner:
         document.language, document.language_score = (said, 1.0) if said else identify(document.text)
         return self._judge(document)
 
-    def _judge(self, document: Document) -> Outcome:
+    def measures(self, end: int) -> list[str]:
+        """The columns of what the filters before place ``end`` measure."""
+        return [f"m_{name}_{measure}" for name, judge in self._filters[:end] for measure in judge.MEASURES]
+
+    def _judge(self, document: Document, start: int = 0) -> Outcome:
         measured: dict[str, float] = {}
-        for name, judge in self._filters:
+        for name, judge in self._filters[start:]:
             verdict = judge.judge(document)
             if verdict.reason is not None:
-                return Outcome(document, f"{name}.{verdict.reason}", _shown(verdict.value))
+                return Outcome(document, f"{name}.{verdict.reason}", shown(verdict.value))
             measured.update((f"m_{name}_{measure}", value) for measure, value in verdict.measured.items())
+            if verdict.text is not None and not verdict.text.strip():
+                return Outcome(document, "empty", "0", f"filter {name} left no text")
             if verdict.text is not None and verdict.text != document.text:
                 document.text = verdict.text
                 document.cache.clear()
@@ -150,6 +160,14 @@ class Refiner:
         }
 
 
+@functools.cache
+def _load() -> None:
+    """Load what is compiled: not when a configuration is read, nor while a page is, which would be blamed for a failure
+    and pay for the time."""
+    for module in ("article", "lid", "ngrams", "tokens"):
+        importlib.import_module(f"tasks.text.{module}")
+
+
 def _crashed(document: Document, error: Exception) -> Outcome:
     return Outcome(document, "crash", type(error).__name__, _ADDRESS.sub("0x", str(error)[:500]))
 
@@ -180,5 +198,6 @@ def _host(url: str) -> str:
         return ""
 
 
-def _shown(value: float | str) -> str:
+def shown(value: float | str) -> str:
+    """A measured value, as a reject has it."""
     return value if isinstance(value, str) else f"{value:.6g}"

@@ -28,6 +28,7 @@ RAW = pa.schema(
         ("group", pa.string()),
         ("fault", pa.string()),
         ("value", pa.string()),
+        ("via", pa.string()),
     ]
 )
 

@@ -74,12 +74,22 @@ class _NoPandas(MetaPathFinder):
             raise ImportError("pages are parsed without pandas")
 
 
+_WARM = """<html><head><title>Warm</title></head><body><article>
+<p>The first page that is read in this process is nobody's page, and nobody will ever read it again.</p>
+<p>It has enough running text in it that every way of finding an article finds one here.</p>
+<p>What it has to say is said in English, so that its language is known and its words are split.</p>
+</article></body></html>"""
+
+
 def _warm_up(extraction: str) -> None:
     """Load what children share, so that no page pays for it with its time or memory."""
     clean = Clean.model_validate({"extraction": extraction, "filters": ["gopher_repetition"]})
-    page = Raw("", "", datetime.now(UTC), b"<title>Warm</title><p>The first page is nobody's page.", "text/html")
+    page = Raw("", "", datetime.now(UTC), _WARM.encode(), "text/html")
     for batch in batches([page]):
-        Refiner(clean).batch(batch)
+        (outcome,) = Refiner(clean).batch(batch).to_pylist()
+        if not outcome["language"]:
+            said = ": ".join(filter(None, (outcome["reason"], outcome["value"], outcome["detail"])))
+            raise RuntimeError(f"the page that a cleaning process begins with was not read: {said}")
 
 
 def _child(incoming: int, outgoing: int, errors: int, state: int) -> NoReturn:

@@ -44,7 +44,7 @@ class BadWords:
             if words:
                 # The longest first: of two that begin alike, the alternative that stands first is taken.
                 any_of = "|".join(re.escape(word.lower()) for word in sorted(words, key=lambda w: (-len(w), w)))
-                whole = any_of if language in SPACELESS | {"th"} else rf"(?<!\w)(?:{any_of})(?!\w)"
+                whole = any_of if language in SPACELESS else rf"(?<!\w)(?:{any_of})(?!\w)"
                 self._patterns[language] = re.compile(whole)
 
     def judge(self, document: Document) -> Verdict:

@@ -70,11 +70,15 @@ class Filter(Protocol):
 
     Params: ClassVar[type[Section]]
     MEASURES: ClassVar[tuple[str, ...]]
-    """Names of the values it measures on every document that it keeps."""
+    """Names of the values it measures on every document that it keeps, in the order in which it judges by them.
+
+    A filter may also have ``CHANGES_TEXT``; ``REASONS``, where the reason is called otherwise than the measure; and
+    ``asks(params, measure, language)``, where a rule holds for some languages only.
+    """
 
     def __init__(self, params: Section) -> None: ...
 
     def judge(self, document: Document) -> Verdict: ...
 
 
-FILTERS: Registry[type[Filter]] = Registry("tasks.filters", kind="filter", parts=("lists", "stopwords"))
+FILTERS: Registry[type[Filter]] = Registry("tasks.filters", kind="filter", parts=("languages", "lists", "stopwords"))

@@ -10,10 +10,14 @@ from __future__ import annotations
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
-from tasks.section import Section
+from tasks.filters.languages import ByLanguage, Overrides, overrides
+from tasks.text.marks import SENTENCE_ENDS
+from tasks.text.segment import CLUSTERED
 
-TERMINAL = (".", "!", "?", '"', "'", "”", "\u3002", "\uff01", "\uff1f")
-"""How a line ends that ends a sentence; the last three are Chinese and Japanese."""
+TERMINAL = SENTENCE_ENDS | {'"', "'", "”"}
+"""How a line ends that ends a sentence, in any script."""
+UNTERMINATED = ("th", "lo")
+"""Languages in which nothing but a space ends a sentence."""
 NOTICES = (
     "javascript",
     "terms of use",
@@ -25,7 +29,7 @@ NOTICES = (
 )
 
 
-class C4Params(Section):
+class C4Params(ByLanguage):
     """``clean.filters: [{c4: {min_sentences: 3}}]``; a rule set to null is off."""
 
     min_sentences: int | None = Field(3, ge=0, description="in lines that end a sentence and are no notice")
@@ -35,6 +39,7 @@ class C4Params(Section):
     curly_bracket: bool = Field(True, description="drop a text with `{`: most are program code")
     lorem_ipsum: bool = Field(True, description="drop a text with placeholder words")
     notices: tuple[str, ...] = Field(NOTICES, description="lines with one of these do not count, in capitals or not")
+    languages: Overrides = overrides({CLUSTERED: {"min_line_words": 10}, UNTERMINATED: {"min_sentences": None}})
 
 
 @FILTERS.register("c4")
@@ -42,39 +47,41 @@ class C4:
     """Drops ``c4.lorem_ipsum``, ``c4.curly_bracket``, ``c4.terminal_lines`` and ``c4.sentences``."""
 
     Params = C4Params
-    MEASURES = ("sentences", "terminal_lines", "curly_brackets")
+    MEASURES = ("curly_brackets", "terminal_lines", "sentences")
 
     def __init__(self, params: C4Params) -> None:
         # Imports numpy, and so not for those who only read the configuration.
         import numpy as np
 
         self._np = np
-        self._params = params
-        self._notices = tuple(notice.lower() for notice in params.notices)
+        self._rules = params.prepared(lambda each: (each, tuple(notice.lower() for notice in each.notices)))
 
     def judge(self, document: Document) -> Verdict:
-        rules, low = self._params, document.text.lower()
+        rules, notices = self._rules(document.language)
+        low = document.text.lower()
         if rules.lorem_ipsum and "lorem ipsum" in low:
             return Verdict("lorem_ipsum", 1)
         brackets = document.text.count("{")
         if rules.curly_bracket and brackets:
             return Verdict("curly_bracket", brackets)
         lines = [line.strip() for line in document.text.split("\n")]
-        ended = [line.endswith(TERMINAL) and not line.endswith("...") for line in lines]
+        ended = [line[-1:] in TERMINAL and not line.endswith("...") for line in lines]
         share = sum(ended) / max(sum(1 for line in lines if line), 1)
         if rules.min_terminal_lines is not None and share < rules.min_terminal_lines:
             return Verdict("terminal_lines", share)
-        sentences = self._sentences(document, lines, ended, low)
+        held = tuple(notice for notice in notices if notice in low)
+        sentences = self._sentences(document, rules, lines, ended, held)
         if rules.min_sentences is not None and sentences < rules.min_sentences:
             return Verdict("sentences", sentences)
-        return Verdict(measured={"sentences": sentences, "terminal_lines": share, "curly_brackets": brackets})
+        return Verdict(measured={"curly_brackets": brackets, "terminal_lines": share, "sentences": sentences})
 
-    def _sentences(self, document: Document, lines: list[str], ended: list[bool], low: str) -> int:
-        np, rules, tokens = self._np, self._params, document.tokens
+    def _sentences(
+        self, document: Document, rules: C4Params, lines: list[str], ended: list[bool], notices: tuple[str, ...]
+    ) -> int:
+        np, tokens = self._np, document.tokens
         counts = np.ones(len(lines), np.bool_) if rules.unterminated_lines else np.array(ended)
         words = np.bincount(tokens.lines[~tokens.marks], minlength=len(lines))
         counts &= words >= rules.min_line_words
-        notices = tuple(notice for notice in self._notices if notice in low)
         if notices:
             counts &= np.array([not any(notice in line.lower() for notice in notices) for line in lines])
         return int(tokens.sentences(len(lines))[counts].sum())

@@ -6,14 +6,17 @@ sequence of 13 words with a test; here shares of a test's sequences can be asked
 
 from __future__ import annotations
 
+import functools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Annotated
 
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
-from tasks.filters.lists import Listed, lines
+from tasks.filters.lists import Listed, lines, tests_of
+from tasks.text.scripts import MARKS, apart
 
 _WORD = re.compile(r"\w+")
 
@@ -25,12 +28,20 @@ class DecontaminationParams(Listed):
     files: tuple[str, ...] = Field(
         (), description="files or store URLs, a test a line: plain text, or JSON with a `text`"
     )
-    ngram: int = Field(13, ge=1, le=50, description="words in a row, without marks and capitals; a shorter test whole")
+    snapshots: tuple[Annotated[str, Field(pattern=r"://.+/_manifest\.json$")], ...] = Field(
+        (), description="manifests of other corpora's snapshots, as `nightshift snapshot` prints: their test splits"
+    )
+    ngram: int = Field(
+        13,
+        ge=1,
+        le=50,
+        description="words in a row (of scripts without spaces characters), no marks or capitals; a shorter test whole",
+    )
     max_shared: int = Field(0, ge=0, description="so many different sequences may stand in some test too")
 
     def lists(self) -> Iterable[str]:
         """Where the lists lie."""
-        return self.files
+        return (*self.files, *self.snapshots)
 
 
 @FILTERS.register("decontamination")
@@ -44,7 +55,7 @@ class Decontamination:
         self._most = params.max_shared
         # By length: tests of fewer words than an n-gram are looked for whole.
         self._known: dict[int, set[str]] = {}
-        for test in (*params.texts, *map(_text, lines(params.files))):
+        for test in _tests(params):
             words = _words(test)
             size = min(params.ngram, len(words))
             if size:
@@ -60,8 +71,21 @@ class Decontamination:
         return Verdict(measured={"shared": shared})
 
 
+def _tests(params: DecontaminationParams) -> Iterator[str]:
+    yield from params.texts
+    yield from map(_text, lines(params.files, comments=False))
+    for location in params.snapshots:
+        yield from tests_of(location)
+
+
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
+    # Characters where there are no spaces: beside other words, a dictionary would divide a test in another way.
+    return (_WORD if text.isascii() else _marked_word()).findall(apart(text.lower()))
+
+
+@functools.cache
+def _marked_word() -> re.Pattern[str]:
+    return re.compile(rf"[\w{MARKS}]+")
 
 
 def _ngrams(words: list[str], size: int) -> set[str]:

@@ -10,19 +10,21 @@ from __future__ import annotations
 from pydantic import Field
 
 from tasks.filters.base import FILTERS, Document, Verdict
+from tasks.filters.languages import ByLanguage, Overrides, overrides
 from tasks.filters.stopwords import STOP_WORDS
-from tasks.section import Section
+from tasks.text.segment import CLUSTERED
 
 _ELLIPSES = ("...", "…")
 
-SPACELESS: dict[str, dict[str, float | None]] = {
-    "zh": {"min_mean_word_length": 1.0, "min_alphabetic_words": 0.7},
-    "ja": {"min_mean_word_length": 1.0, "min_alphabetic_words": 0.7},
+_SPACELESS: dict[str | tuple[str, ...], dict[str, float | None]] = {
+    ("zh", "ja", *CLUSTERED): {"min_mean_word_length": 1.0, "min_alphabetic_words": 0.7},
+    CLUSTERED: {"min_words": 100, "max_words": 200_000},
 }
-"""Words of two characters are long in these, and marks as many as in any language: more for each character."""
+"""Words of two characters are long in these, and marks as many as in any language: more for each character. Where a
+character stands for a word, there are twice as many."""
 
 
-class QualityParams(Section):
+class QualityParams(ByLanguage):
     """``clean.filters: [{gopher_quality: {min_words: 50}}]``; a rule set to null is off."""
 
     min_words: int | None = Field(50, ge=0, description="words that are more than marks")
@@ -40,10 +42,7 @@ class QualityParams(Section):
     stop_words: dict[str, tuple[str, ...]] = Field(
         default_factory=lambda: dict(STOP_WORDS), description="by language; one without any has no such rule"
     )
-    languages: dict[str, dict[str, float | None]] = Field(
-        default_factory=lambda: dict(SPACELESS),
-        description="other thresholds for some languages, as in `{zh: {min_mean_word_length: 1}}`",
-    )
+    languages: Overrides = overrides(_SPACELESS)
 
 
 @FILTERS.register("gopher_quality")
@@ -62,35 +61,38 @@ class GopherQuality:
     )
 
     def __init__(self, params: QualityParams) -> None:
-        self._stop_words = params.stop_words
-        self._bullets = params.bullets
-        self._params = params
+        self._params = params.prepared(lambda each: each)
+
+    @staticmethod
+    def asks(params: QualityParams, measure: str, language: str) -> bool:
+        """Whether the rule of a measure holds for a language."""
+        return measure != "stop_words" or language in params.stop_words
 
     def judge(self, document: Document) -> Verdict:
-        measured = self._measure(document)
-        other = self._params.languages.get(document.language, {})
+        params = self._params(document.language)
+        measured = _measure(document, params)
         for name, value in measured.items():
-            if name == "stop_words" and document.language not in self._stop_words:
+            if not self.asks(params, name, document.language):
                 continue
-            low = other.get(f"min_{name}", getattr(self._params, f"min_{name}", None))
-            high = other.get(f"max_{name}", getattr(self._params, f"max_{name}", None))
+            low, high = getattr(params, f"min_{name}", None), getattr(params, f"max_{name}", None)
             if (low is not None and value < low) or (high is not None and value > high):
                 return Verdict(name, value)
         return Verdict(measured=measured)
 
-    def _measure(self, document: Document) -> dict[str, float]:
-        text, tokens = document.text, document.tokens
-        lines = text.split("\n")
-        count = max(len(tokens), 1)
-        words = ~tokens.marks
-        symbols = max(text.count("#"), text.count("...") + text.count("…"))
-        bullets = sum(1 for line in lines if line.lstrip().startswith(self._bullets))
-        return {
-            "words": int(words.sum()),
-            "mean_word_length": float(tokens.lengths[words].mean()) if words.any() else 0.0,
-            "symbol_ratio": symbols / count,
-            "bullet_lines": bullets / len(lines),
-            "ellipsis_lines": sum(1 for line in lines if line.endswith(_ELLIPSES)) / len(lines),
-            "alphabetic_words": int(tokens.lettered.sum()) / count,
-            "stop_words": tokens.occurring(self._stop_words.get(document.language, ())),
-        }
+
+def _measure(document: Document, params: QualityParams) -> dict[str, float]:
+    text, tokens = document.text, document.tokens
+    lines = text.split("\n")
+    count = max(len(tokens), 1)
+    words = ~tokens.marks
+    symbols = max(text.count("#"), text.count("...") + text.count("…"))
+    bullets = sum(1 for line in lines if line.lstrip().startswith(params.bullets))
+    return {
+        "words": int(words.sum()),
+        "mean_word_length": float(tokens.lengths[words].mean()) if words.any() else 0.0,
+        "symbol_ratio": symbols / count,
+        "bullet_lines": bullets / len(lines),
+        "ellipsis_lines": sum(1 for line in lines if line.endswith(_ELLIPSES)) / len(lines),
+        "alphabetic_words": int(tokens.lettered.sum()) / count,
+        "stop_words": tokens.occurring(params.stop_words.get(document.language, ())),
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class Language:
 
     Params = LanguageParams
     MEASURES = ("score",)
+    REASONS: ClassVar[dict[str, str]] = {"score": "uncertain"}
 
     def __init__(self, params: LanguageParams) -> None:
         self._keep = frozenset(params.keep)

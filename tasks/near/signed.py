@@ -28,7 +28,7 @@ from tasks.store import Store
 from tasks.text.minhash import signatures
 from tasks.work import Read, Work
 
-STEP = Step("near", 1, ("rensa", "numpy"))
+STEP = Step("near", 2, ("rensa", "numpy"))
 ROLES = (*SPLITS, "unassigned")
 _GAP = 64
 """Rows that are read and thrown away rather than asked around."""

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tasks.text.article import article
-
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
@@ -31,6 +29,14 @@ def accurate(html: str) -> Extracted:
     return _trafilatura(html, fast=False)
 
 
+def blocks(html: str) -> Extracted:
+    """Our own block weighing (`tasks.text.article`) and nothing else: the fastest; for articles, not for lists."""
+    from tasks.text.article import article
+
+    found = article(html)
+    return Extracted(found.title, found.text)
+
+
 DOUBT = 0.7
 """From here on `auto` asks twice; anything from 0.5 to 0.8 measures the same (docs/extraction.md)."""
 
@@ -38,6 +44,8 @@ DOUBT = 0.7
 def auto(html: str) -> Extracted:
     """Our own block weighing (`tasks.text.article`), and trafilatura only where that leaves out most of a page's
     sentences: as good as ``accurate`` at several times its speed."""
+    from tasks.text.article import article  # compiled: loaded where it is used
+
     found = article(html)
     if found.doubt <= DOUBT:
         return Extracted(found.title, found.text)
@@ -58,5 +66,5 @@ def _trafilatura(html: str, *, fast: bool) -> Extracted:
     return Extracted(title, trafilatura.extract(tree, include_comments=False, fast=fast) or "")
 
 
-MODES: dict[str, Callable[[str], Extracted]] = {"fast": fast, "accurate": accurate, "auto": auto}
+MODES: dict[str, Callable[[str], Extracted]] = {"fast": fast, "accurate": accurate, "auto": auto, "article": blocks}
 """``clean.extraction`` to the function that does it."""

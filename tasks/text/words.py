@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from itertools import groupby, product
 
 LONGEST = 1000
@@ -47,7 +48,7 @@ _FACES = frozenset(
         "o_o O_o >:( :] :[ (: (-: ): :x :X ;D 8) 8-) :3 >.< (= =] =[ :} :0 (; [:"
     )
 )
-_SHORT = frozenset(
+SHORT = frozenset(
     _listed(
         "Adm. Bros. Co. Corp. D.C. Dr. Gen. Gov. Inc. Jr. Ltd. Md. Messrs. Mo. Mont. Mr. Mrs. Ms. Ph.D. Prof. Rep. "
         "Rev. Sen. St. vs. v.s. e.g. E.g. i.e. I.e. a.m. p.m. a.k.a. b.c. B.C. A.D. U.S. U.K. N.Y. N.J. N.C. N.D. N.H. "
@@ -56,6 +57,7 @@ _SHORT = frozenset(
         "Pa. Tenn. Va. Wash. Wis. C++ and/or w/o 'em ol' o'clock ma'am 'Cause 'cause 'Cos 'cos 'Coz 'coz 'Cuz 'cuz"
     )
 ) | {f"{letter}." for letter in "abcdefghijklmnopqrstuvwxyzäöü"}
+"""English abbreviations, whose full stop ends no sentence."""
 _JOINED = _FACES | {"''", "'s", "'S", "'d", "'ll", "'re", "'ve"}
 """Two pieces side by side that are one after all."""
 _PARTS = {
@@ -104,9 +106,14 @@ def _contractions() -> dict[str, tuple[str, ...]]:
     return found
 
 
-_WHOLE = {word: (word,) for word in _FACES | _SHORT}
+_WHOLE = {word: (word,) for word in _FACES | SHORT}
 _ENGLISH = {**_WHOLE, **_contractions(), **_PARTS}
 _OTHER = {word: (word,) for word in _FACES}
+
+
+def known(language: str) -> Collection[str]:
+    """Runs that are split by a list, not by a rule."""
+    return (_ENGLISH if language == "en" else _OTHER).keys()
 
 
 def split(chunk: str, language: str = "en") -> tuple[str, ...]:
