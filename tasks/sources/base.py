@@ -83,4 +83,6 @@ class Source(Protocol):
         """Remove what attempts left in ``folder`` beside the committed partition."""
 
 
-SOURCES: Registry[Any] = Registry("tasks.sources", kind="source", parts=("locate", "network", "payload", "warc", "web"))
+SOURCES: Registry[Any] = Registry(
+    "tasks.sources", kind="source", parts=("lines", "locate", "network", "payload", "warc", "web")
+)

@@ -56,6 +56,11 @@ class CrawlParams(Section):
     content_types: tuple[str, ...] = Field(
         ("text/html", "application/xhtml+xml", "text/plain"), description="media types that are kept"
     )
+    images: bool = Field(
+        False,
+        description="of `kind: images`: fetch what pages show; `clean.labels` then reads the URL of an image's page. "
+        "They must lie within domains, allow and deny, as pages must",
+    )
     depth: int = Field(20, ge=0, description="links from a seed or sitemap entry at most")
     redirects: int = Field(5, ge=0, description="redirects in a row at most")
     page_bytes: Bytes = Field("10MB", description="a larger page is skipped, compressed or not")  # type: ignore[assignment]
@@ -130,7 +135,9 @@ class Crawl:
         self.params = params
 
     def shape(self) -> dict[str, Any]:
-        return self.params.model_dump(mode="json", exclude=set(_PACE))
+        # Left out where it is not asked for, so that crawls from before there were images are still what they were.
+        images = set() if self.params.images else {"images"}
+        return self.params.model_dump(mode="json", exclude={*_PACE, *images})
 
     def inputs(self, context: Context, partition: str, known: Mapping[str, Any]) -> Sequence[Input]:
         return ()

@@ -6,7 +6,7 @@ import csv
 import gzip
 import itertools
 import json
-import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +18,7 @@ from tasks.errors import BadInput
 from tasks.kinds.base import KINDS, Kind, kind_of
 from tasks.section import Section
 from tasks.sources.base import SOURCES, Harvest, Target
+from tasks.sources.lines import csv_rows, lines_of, longest_row
 from tasks.sources.locate import Found, StoredSource, check_pattern
 
 _SAMPLE = 1000
@@ -64,9 +65,11 @@ class Files(StoredSource):
     def __init__(self, params: FilesParams) -> None:
         super().__init__(params)
         self._kind: Kind = KINDS.get("documents")(None)
+        self._limit = 0
 
     def fetch(self, target: Target) -> Harvest:
-        self._kind = kind_of(target.context.corpus.clean)
+        clean = target.context.corpus.clean
+        self._kind, self._limit = kind_of(clean), clean.document_bytes
         return super().fetch(target)
 
     def suffix(self, file: Found) -> str:
@@ -81,7 +84,7 @@ class Files(StoredSource):
         count = {"jsonl": self._jsonl, "csv": self._csv, "parquet": self._parquet, **own}[self._format(file)]
         try:
             return count(local, file)
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise BadInput(f"{file.url}: the gzip file is cut off or damaged: {error}") from error
 
     def details(self, found: Sequence[Found]) -> dict[str, Any]:
@@ -110,15 +113,15 @@ class Files(StoredSource):
         from tasks.cleaning.reading import begin_of
 
         moment = begin_of("1970-01-01")  # only counted here
-        return sum(1 for _ in self._kind.read(local, name=file.url, moment=moment, limit=sys.maxsize))
+        return sum(1 for _ in self._kind.read(local, name=file.url, moment=moment, limit=self._limit))
 
     def _jsonl(self, local: Path, file: Found) -> int:
         keys: dict[str, None] = {}
         with _reading(local) as stream:
-            for line in itertools.islice(stream, _SAMPLE):
+            for _, line in itertools.islice(lines_of(stream, longest_row(self._limit)), _SAMPLE):
                 try:
-                    row = json.loads(line)
-                except ValueError:
+                    row = json.loads(line or b"")
+                except (ValueError, RecursionError):
                     continue  # one bad row costs that row, in cleaning
                 if isinstance(row, dict):
                     keys.update(dict.fromkeys(row))
@@ -134,18 +137,19 @@ class Files(StoredSource):
         return rows
 
     def _csv(self, local: Path, file: Found) -> int:
-        csv.field_size_limit(min(sys.maxsize, 1 << 31))
         with _reading(local) as stream:
-            lines = (line.decode("utf-8", "replace") for line in stream)
-            reader = csv.reader(lines)
-            header = next(reader, None)
-            if header is None:
-                raise BadInput(f"{file.url}: empty; a CSV file needs a header line")
-            self._check([name.removeprefix("\ufeff") for name in header], file)
+            rows = csv_rows(stream, longest_row(self._limit))
             try:
-                return sum(1 for row in reader if row)
+                _, header = next(rows, (0, []))
+                if not header:
+                    fault = (
+                        "empty" if header is not None else "its first row is larger than clean.document_bytes allows"
+                    )
+                    raise BadInput(f"{file.url}: {fault}; a CSV file needs a header line")
+                self._check([name.removeprefix("\ufeff") for name in header], file)
+                return sum(1 for _ in rows)
             except csv.Error as error:
-                raise BadInput(f"{file.url}: line {reader.line_num}: {error}") from error
+                raise BadInput(f"{file.url}: not readable as CSV: {error}") from error
 
     def _parquet(self, local: Path, file: Found) -> int:
         import pyarrow as pa

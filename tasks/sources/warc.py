@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from tasks.sources.payload import Oversize, Undecodable, dechunk, decode, encodings
+from tasks.sources.web.record import VIA
 
 if TYPE_CHECKING:
     from fastwarc.warc import WarcRecord
@@ -49,6 +50,8 @@ class Page:
     """What the HTTP header says; the bytes may say otherwise."""
     payload: bytes = b""
     fault: str = ""
+    via: str | None = None
+    """Of an image of our own crawl the page that shows it."""
 
 
 def pages(path: Path, *, limit: int = PAGE_LIMIT, faults: Counter[str] | None = None) -> Iterator[Page]:
@@ -144,7 +147,8 @@ def _page(record: WarcRecord, limit: int, tally: Counter[str]) -> Page | None:
     if not 200 <= status < 300:
         return None
     payload, fault = _payload(record, applied, chunked, limit)
-    return Page(url, "page", timestamp, status, content_type, charset, payload, fault)
+    via = record.headers.get(VIA) or None
+    return Page(url, "page", timestamp, status, content_type, charset, payload, fault, via)
 
 
 def _payload(record: WarcRecord, applied: list[str], chunked: bool, limit: int) -> tuple[bytes, str]:

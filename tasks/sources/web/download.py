@@ -16,10 +16,12 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from scrapy import Request
 from scrapy.core.downloader.handlers.base import BaseDownloadHandler
 from scrapy.crawler import Crawler
-from scrapy.http import Headers, Response
+from scrapy.http import Response
 
 from tasks.sources.network import Blocked, Networks
 from tasks.sources.payload import Oversize, Undecodable, decode, encodings
+
+_JUDGED = frozenset({b"content-type", b"etag", b"last-modified", b"location"})
 
 
 class Refused(Exception):
@@ -91,9 +93,9 @@ class _Response(aiohttp.ClientResponse):
 class Handler(BaseDownloadHandler):
     """One request, one response; redirects and cookies are nobody's business here.
 
-    Of ``request.meta``: ``accept``, media types of which the response must be one (any if missing);
-    ``limit``, bytes of the body, decoded or not. The response's ``flags`` are its status line as latin-1 and
-    its headers stay raw, for the WARC record.
+    Of ``request.meta``: ``headers`` to send, as text; ``accept``, media types of which the response must be one (any
+    if missing); ``limit``, bytes of the body, decoded or not. The response's ``flags`` are its status line as latin-1,
+    its headers those that a visit is judged by; all of them stay raw in ``request.meta``, for the WARC record.
     """
 
     def __init__(self, crawler: Crawler) -> None:
@@ -144,8 +146,7 @@ class Handler(BaseDownloadHandler):
         # yarl must not respell a URL that is already escaped.
         url = yarl.URL(request.url, encoded=True)
         self._judge_literal(url)
-        headers = [(k.decode(), v.decode("latin-1")) for k, vs in request.headers.items() for v in vs]
-        async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+        async with self._session.get(url, headers=request.meta["headers"], allow_redirects=False) as response:
             request.meta["download_latency"] = time.monotonic() - started
             peer = response.peer if isinstance(response, _Response) else None
             body = b""
@@ -157,7 +158,7 @@ class Handler(BaseDownloadHandler):
             return Response(
                 request.url,
                 status=response.status,
-                headers=Headers([(k.decode("latin-1"), v) for k, v in response.raw_headers]),
+                headers=[pair for pair in response.raw_headers if pair[0].lower() in _JUDGED],
                 body=body,
                 flags=[line],
                 request=request,

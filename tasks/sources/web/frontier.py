@@ -27,7 +27,7 @@ CREATE TABLE urls (
     before TEXT NOT NULL DEFAULT '',
     etag TEXT, modified TEXT, digest TEXT, captured TEXT,
     status INTEGER NOT NULL DEFAULT 0, result TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',
-    seen TEXT NOT NULL DEFAULT '', misses INTEGER NOT NULL DEFAULT 0, target TEXT
+    seen TEXT NOT NULL DEFAULT '', misses INTEGER NOT NULL DEFAULT 0, target TEXT, via TEXT
 ) WITHOUT ROWID;
 CREATE INDEX waiting ON urls (round, state, host, tries, rank);
 """
@@ -35,7 +35,7 @@ _WAITING, _VISITING, _DONE, _OVER_BUDGET = range(4)
 
 KNOWN = (
     *("url", "depth", "hops", "etag", "modified", "digest", "captured"),
-    *("status", "result", "reason", "seen", "misses"),
+    *("status", "result", "reason", "seen", "misses", "via"),
 )
 """The state of one URL that is carried from partition to partition."""
 
@@ -73,7 +73,7 @@ class Frontier:
         self._db.executemany(
             f"INSERT INTO urls ({columns}, host, kind, round, parent, position, before) "
             f"VALUES ({marks}, :host, 'page', 1, -1, 0, :seen)",
-            ({**row, "host": host_of(row["url"])} for row in rows),
+            ({"via": None, **row, "host": host_of(row["url"])} for row in rows),
         )
         self._db.execute("COMMIT")
 
@@ -135,7 +135,7 @@ class Frontier:
         if self._busy[host] >= per_host:
             return None
         row = self._db.execute(
-            "SELECT url, kind, depth, round, rank, hops, etag, modified, digest, captured FROM urls "
+            "SELECT url, kind, depth, round, rank, hops, etag, modified, digest, captured, via FROM urls "
             "WHERE round = ? AND state = ? AND host = ? ORDER BY tries, rank LIMIT 1",
             (self._round, _WAITING, host),
         ).fetchone()
@@ -215,17 +215,18 @@ class Frontier:
             yield dict(zip(KNOWN, row, strict=True))
 
     def _add(self, found: Found, *, round_: int, parent: int, position: int) -> None:
-        # A URL found again before its round began keeps the earlier round and the first place there.
+        # A URL found again before its round began keeps the earlier round and the first place there, and with it
+        # whoever showed it: which page that is does not depend on the order of answers either.
+        earlier = "(excluded.round, excluded.parent, excluded.position) < (urls.round, urls.parent, urls.position)"
         self._db.execute(
-            "INSERT INTO urls (url, host, kind, depth, hops, round, parent, position) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (url) DO UPDATE SET "
-            "(parent, position) = (SELECT CASE WHEN (excluded.round, excluded.parent, excluded.position) "
-            "< (urls.round, urls.parent, urls.position) THEN excluded.parent ELSE urls.parent END, "
-            "CASE WHEN (excluded.round, excluded.parent, excluded.position) "
-            "< (urls.round, urls.parent, urls.position) THEN excluded.position ELSE urls.position END), "
+            "INSERT INTO urls (url, host, kind, depth, hops, round, parent, position, via) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (url) DO UPDATE SET "
+            f"(parent, position, via) = (SELECT CASE WHEN {earlier} THEN excluded.parent ELSE urls.parent END, "
+            f"CASE WHEN {earlier} THEN excluded.position ELSE urls.position END, "
+            f"CASE WHEN {earlier} THEN excluded.via ELSE urls.via END), "
             "depth = min(depth, excluded.depth), hops = min(hops, excluded.hops), round = min(round, excluded.round) "
             f"WHERE state = {_WAITING} AND rank IS NULL AND excluded.round <= round",
-            (found.url, host_of(found.url), found.kind, found.depth, found.hops, round_, parent, position),
+            (found.url, host_of(found.url), found.kind, found.depth, found.hops, round_, parent, position, found.via),
         )
 
     def _next_round(self) -> int | None:

@@ -23,7 +23,8 @@ _HTML = frozenset({"text/html", "application/xhtml+xml"})
 
 def outcome_of(task: Task, result: Result, reason: str = "", status: int = 0) -> Outcome:
     """The end of a visit that left nothing behind."""
-    return Outcome(task.url, task.kind, task.round, task.rank, task.depth, task.hops, result, reason, status)
+    here = (task.url, task.kind, task.round, task.rank, task.depth, task.hops)
+    return Outcome(*here, result, reason, status, via=task.via)
 
 
 def failure(task: Task, error: BaseException) -> Outcome:
@@ -71,8 +72,9 @@ def _page(task: Task, response: Response, date: str, params: CrawlParams, scope:
         return outcome_of(task, "skipped", "empty", response.status), None
     kind, charset = _media_type(response)
     outlinks: tuple[str, ...] = ()
-    if task.depth < params.depth and kind in _HTML:
-        outlinks = links(response.body, task.url, charset, scope)
+    shown: tuple[str, ...] = ()
+    if kind in _HTML and (task.depth < params.depth or params.images):
+        outlinks, shown = links(response.body, task.url, charset, scope)
     digest = record.digest_of(response.body)
     same = digest == task.digest and task.captured is not None
     outcome = replace(
@@ -82,7 +84,8 @@ def _page(task: Task, response: Response, date: str, params: CrawlParams, scope:
         digest=digest,
         captured=task.captured if same else date,
         bytes=len(response.body),
-        links=outlinks,
+        links=outlinks if task.depth < params.depth else (),
+        images=shown if params.images else (),
     )
     return outcome, _revisit(task, response, date) if same else _response(task, response, date)
 
@@ -119,6 +122,7 @@ def _response(task: Task, response: Response, date: str) -> bytes:
         status=response.flags[0].encode("latin-1", "replace"),
         headers=response.request.meta["raw_headers"] if response.request else (),
         payload=response.body,
+        via=task.via,
     )
 
 
@@ -139,7 +143,7 @@ def _revisit(task: Task, response: Response, date: str) -> bytes:
 def _media_type(response: Response) -> tuple[str, str | None]:
     header = (response.headers.get("Content-Type") or b"").decode("latin-1")
     kind, _, parameters = header.partition(";")
-    charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", parameters, re.IGNORECASE)
+    charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", parameters, re.IGNORECASE | re.ASCII)
     return kind.strip().lower(), charset[1] if charset else None
 
 

@@ -17,7 +17,9 @@ SITEMAP_BYTES = 52_428_800
 
 _LONGEST = 2000
 _PORTS = {"http": 80, "https": 443}
-_CHARSET = re.compile(r"[A-Za-z][\w.:-]{1,40}")
+NORMAL = re.compile(r"https?://[a-z0-9]+(?:[.-][a-z0-9]+)*(?::(?:[1-9][0-9]{3}|[1-5][0-9]{4}))?/[A-Za-z0-9/_.~-]*")
+"""What has the one spelling already, as most URLs have: working that out takes twenty times as long as seeing it."""
+_CHARSET = re.compile(r"[A-Za-z][\w.:-]{1,40}", re.ASCII)
 
 
 class Scope:
@@ -43,6 +45,8 @@ def normalise(url: str, base: str = "") -> str | None:
 
     None for anything else, for a URL with a user name, and for one of more than 2,000 characters.
     """
+    if NORMAL.fullmatch(url) and len(url) <= _LONGEST:
+        return url
     try:
         joined = urljoin(base, url.strip()) if base else url.strip()
         parts = urlsplit(safe_url_string(joined))
@@ -58,8 +62,8 @@ def normalise(url: str, base: str = "") -> str | None:
     return urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
 
 
-def links(html: bytes, url: str, charset: str | None, scope: Scope) -> tuple[str, ...]:
-    """The URLs in scope that a page links to, in document order, each once.
+def links(html: bytes, url: str, charset: str | None, scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The URLs in scope that a page links to, and the images in scope that it shows; in document order, each once.
 
     libxml2 reads the page as a stream: deep nesting and unclosed tags cost linear time. ``nofollow``,
     as a link's ``rel`` or in the page's robots meta tag, is respected.
@@ -73,9 +77,9 @@ def links(html: bytes, url: str, charset: str | None, scope: Scope) -> tuple[str
     with suppress(etree.XMLSyntaxError, ValueError):  # what was found up to there counts
         etree.fromstring(html, parser)
     if collector.nofollow:
-        return ()
-    base = normalise(collector.base, url) if collector.base else None
-    return _in_scope(collector.hrefs, base or url, scope)
+        return (), ()
+    base = (normalise(collector.base, url) if collector.base else None) or url
+    return _in_scope(collector.hrefs, base, scope), _in_scope(collector.images, base, scope)
 
 
 def sitemap(body: bytes, url: str, scope: Scope, limit: int = SITEMAP_BYTES) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -123,6 +127,7 @@ class _Links:
 
     def __init__(self) -> None:
         self.hrefs: list[str] = []
+        self.images: list[str] = []
         self.base = ""
         self.nofollow = False
 
@@ -130,6 +135,9 @@ class _Links:
         if tag in ("a", "area"):
             if "href" in attributes and "nofollow" not in attributes.get("rel", "").lower():
                 self.hrefs.append(attributes["href"])
+        elif tag == "img":
+            if attributes.get("src"):
+                self.images.append(attributes["src"])
         elif tag in ("frame", "iframe"):
             if "src" in attributes:
                 self.hrefs.append(attributes["src"])

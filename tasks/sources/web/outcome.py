@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 Kind = Literal["page", "sitemap"]
@@ -28,6 +28,8 @@ class Task:
     modified: str | None = None
     digest: str | None = None
     captured: str | None = None
+    via: str | None = None
+    """Of an image the page that shows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Found:
     kind: Kind = "page"
     depth: int = 0
     hops: int = 0
+    via: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +68,33 @@ class Outcome:
     bytes: int = 0
     links: tuple[str, ...] = field(default=())
     sitemaps: tuple[str, ...] = field(default=())
+    images: tuple[str, ...] = field(default=())
+    """What a page shows, where the crawl asks for it."""
+    via: str | None = None
 
     def found(self) -> list[Found]:
         """What it leads to."""
         if self.result == "redirect":
-            return [Found(url, self.kind, self.depth, self.hops + 1) for url in self.links]
+            return [Found(url, self.kind, self.depth, self.hops + 1, self.via) for url in self.links]
         depth = 0 if self.kind == "sitemap" else self.depth + 1
         pages = [Found(url, "page", depth) for url in self.links]
+        # An image is as deep as its page: it leads nowhere.
+        pages += [Found(url, "page", self.depth, via=self.url) for url in self.images]
         return pages + [Found(url, "sitemap", 0, self.hops + 1) for url in self.sitemaps]
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults: a segment holds many of these."""
-        defaults = {f.name: f.default for f in fields(self)}
-        return {name: value for name, value in asdict(self).items() if defaults[name] != value}
+        values = ((name, getattr(self, name), default) for name, default in _DEFAULTS)
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value, default in values
+            if value != default
+        }
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Outcome:
-        lists: dict[str, Any] = {name: tuple(value[name]) for name in ("links", "sitemaps") if name in value}
+        lists: dict[str, Any] = {name: tuple(value[name]) for name in ("links", "sitemaps", "images") if name in value}
         return cls(**{**value, **lists})
+
+
+_DEFAULTS = tuple((each.name, each.default) for each in fields(Outcome))

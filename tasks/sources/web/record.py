@@ -14,6 +14,8 @@ from collections.abc import Sequence
 Headers = Sequence[tuple[bytes, bytes]]
 
 _PROFILE = "http://netpreserve.org/warc/1.1/revisit/"
+VIA = "Nightshift-Via"
+"""A field of our own: of an image the URL of the page that shows it."""
 _ENCODED = frozenset({b"content-encoding", b"transfer-encoding", b"content-length"})
 
 
@@ -35,9 +37,18 @@ def warcinfo(*, date: str, software: str, user_agent: str, partition: str) -> by
     return _member("warcinfo", date, {"Content-Type": "application/warc-fields"}, block)
 
 
-def response(url: str, *, date: str, address: str | None, status: bytes, headers: Headers, payload: bytes) -> bytes:
-    """A page as it was served. ``status``: the whole status line."""
-    fields = {"WARC-Payload-Digest": digest_of(payload)}
+def response(
+    url: str,
+    *,
+    date: str,
+    address: str | None,
+    status: bytes,
+    headers: Headers,
+    payload: bytes,
+    via: str | None = None,
+) -> bytes:
+    """A page or an image as it was served. ``status``: the whole status line."""
+    fields = {"WARC-Payload-Digest": digest_of(payload), **({VIA: via} if via else {})}
     return _http("response", url, date, address, fields, _head(status, headers, len(payload)) + payload)
 
 

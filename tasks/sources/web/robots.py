@@ -82,6 +82,8 @@ class Robots:
         for _ in range(_REDIRECTS + 1):
             try:
                 response = await self._fetch(url)
+            except ValueError:  # a redirect to what is no URL: as good as no file
+                return everything
             except Refused as error:
                 # An oversize or undecodable file is as good as none. So is one on a blocked address, but
                 # for a redirect there: the pages of a blocked origin are refused themselves.
@@ -103,7 +105,7 @@ class Robots:
     async def _fetch(self, url: str) -> Response:
         assert self._crawler.engine is not None
         headers = {"User-Agent": self._agent, "Accept-Encoding": "gzip"}
-        request = Request(url, headers=headers, meta={"robots": True, "limit": _LIMIT}, dont_filter=True)
+        request = Request(url, meta={"robots": True, "limit": _LIMIT, "headers": headers}, dont_filter=True)
         response = await self._crawler.engine.download_async(request)
         assert isinstance(response, Response)
         return response

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from scrapy import signals
 from scrapy.crawler import Crawler
 
 from tasks.errors import BadInput, NightshiftError
@@ -27,7 +28,10 @@ from tasks.sources.web.segments import Segments
 from tasks.sources.web.spider import NightSpider, Visits, settings_of
 
 _GRACE = 5.0
-"""Seconds that visits under way have to end after a SIGTERM, before what is there is committed."""
+"""Seconds that visits under way have to end after a SIGTERM or Ctrl-C, before what is there is committed."""
+_ROUNDS = 5
+"""How often what an interrupted crawl left running is told to end: some of it begins more as it ends."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class SeedsFailed(NightshiftError):
@@ -59,7 +63,8 @@ class _Attempt:
         self._scope = Scope(params.hosts(), params.allow, params.deny)
         # A page that did not change shows no links. When other links count than the night before, every
         # page is read again.
-        self._scope_digest = digest_of(params.model_dump(mode="json", include={"domains", "allow", "deny", "depth"}))
+        counted = {"domains", "allow", "deny", "depth", *(["images"] if params.images else [])}
+        self._scope_digest = digest_of(params.model_dump(mode="json", include=counted))
         self._frontier = Frontier(target.scratch / "frontier.sqlite", page_budget=params.budget.pages)
 
     def close(self) -> None:
@@ -85,9 +90,11 @@ class _Attempt:
             bytes_before=received,
             seconds_before=seconds,
         )
-        await self._visit(visits)
+        crawler = await self._visit(visits)
         if visits.stopped != "failed":
             await segments.commit()
+        if visits.stopped == "interrupted":
+            await _end_what_is_left(crawler)
         if visits.error is not None:
             raise visits.error
         if visits.stopped == "interrupted":
@@ -161,20 +168,20 @@ class _Attempt:
             found.update(one.url for one in outcome.found())
         return True
 
-    async def _visit(self, visits: Visits) -> None:
+    async def _visit(self, visits: Visits) -> Crawler:
         loop = asyncio.get_running_loop()
-        crawling = asyncio.create_task(
-            Crawler(NightSpider, settings_of(self._params, self._resolver)).crawl_async(visits=visits)
-        )
+        crawler = Crawler(NightSpider, settings_of(self._params, self._resolver))
+        crawling = asyncio.create_task(crawler.crawl_async(visits=visits))
         watching = asyncio.create_task(visits.watch())
 
         def interrupt() -> None:
             visits.stopped = visits.stopped or "interrupted"
             loop.call_later(_GRACE, crawling.cancel)
 
-        before = signal.getsignal(signal.SIGTERM)
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not in the main thread
-            loop.add_signal_handler(signal.SIGTERM, interrupt)
+            for number in _SIGNALS:
+                loop.add_signal_handler(number, interrupt)
         bridge = _Bridge(self._log)
         loggers = [logging.getLogger(name) for name in ("scrapy", "asyncio")]
         for logger in loggers:
@@ -186,8 +193,10 @@ class _Attempt:
             for logger in loggers:
                 logger.removeHandler(bridge)
             with suppress(NotImplementedError, RuntimeError, ValueError):
-                loop.remove_signal_handler(signal.SIGTERM)
-                signal.signal(signal.SIGTERM, before)  # the loop would leave the default
+                for number, handler in before.items():
+                    loop.remove_signal_handler(number)
+                    signal.signal(number, handler)  # the loop would leave the default
+        return crawler
 
     def _require_a_seed(self, seeds: Sequence[Found]) -> None:
         failed = {seed.url: self._frontier.end_of(seed.url) for seed in seeds}
@@ -223,6 +232,21 @@ class _Attempt:
             user_agent=self._params.user_agent,
             partition=f"{self._target.context.corpus.corpus} {self._target.partition}",
         )
+
+
+async def _end_what_is_left(crawler: Crawler) -> None:
+    """End what the library leaves of a cancelled crawl, while there is a loop to end it on.
+
+    Left to the end of the loop its tasks and connections would be what the log says last, and at most length.
+    """
+    for _ in range(_ROUNDS):
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if not left:
+            break
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=1)
+    await crawler.signals.send_catch_log_async(signals.engine_stopped)  # whereat its download handlers close
 
 
 class _Bridge(logging.Handler):

@@ -13,6 +13,7 @@ from scrapy import Request, Spider
 from scrapy.core.scheduler import BaseScheduler
 from scrapy.crawler import Crawler
 from scrapy.http import Response
+from scrapy.logformatter import LogFormatter
 from scrapy.settings import Settings
 from twisted.python.failure import Failure
 
@@ -20,11 +21,13 @@ from tasks.log import Progress
 from tasks.sources.crawl import CrawlParams
 from tasks.sources.network import Networks
 from tasks.sources.web.frontier import Frontier
-from tasks.sources.web.judge import failure, judge, may_pass
+from tasks.sources.web.judge import failure, judge, may_pass, outcome_of
 from tasks.sources.web.links import SITEMAP_BYTES, Scope
 from tasks.sources.web.outcome import Found, Outcome, Task
 from tasks.sources.web.segments import Segments
 
+IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/tiff")
+"""Media types that are kept of what a page shows: an error page in an image's place is none."""
 _ENCODINGS = "gzip, deflate, br, zstd"
 _PAUSE = 0.5
 """Seconds before a failed visit is tried again; doubled each time."""
@@ -78,20 +81,20 @@ class Visits:
             return None
         return self.frontier.next(self.params.concurrency_per_domain)
 
-    def request_of(self, task: Task) -> Request:
-        """The request of a visit, conditional if the page was seen before."""
+    def request_of(self, task: Task, **called: Any) -> Request:
+        """The request of a visit, conditional if the page was seen before; ``called``: who takes its end."""
         headers = {"User-Agent": self.params.user_agent, "Accept-Encoding": _ENCODINGS, "Accept": "*/*"}
         accept: tuple[str, ...] = ()
         limit = SITEMAP_BYTES
         if task.kind == "page":
-            accept, limit = self.params.content_types, self.params.page_bytes
+            accept = IMAGES if task.via else self.params.content_types
+            limit = self.params.page_bytes
             headers["Accept"] = ", ".join((*accept, "*/*;q=0.1"))
             if self._conditional and task.digest and task.captured:
                 headers |= {"If-None-Match": task.etag} if task.etag else {}
                 headers |= {"If-Modified-Since": task.modified} if task.modified else {}
-        return Request(
-            task.url, headers=headers, dont_filter=True, meta={"task": task, "accept": accept, "limit": limit}
-        )
+        meta = {"task": task, "accept": accept, "limit": limit, "headers": headers}
+        return Request(task.url, dont_filter=True, meta=meta, **called)
 
     async def end(self, task: Task, outcome: Outcome, record: bytes | None) -> None:
         """Take the end of a visit, unless it is worth another try."""
@@ -102,13 +105,20 @@ class Visits:
             self.frontier.retry(task.url)
             return
         del self._tries[task.url]
+        self._take(outcome, record)
+        await self.segments.commit_if_due()
+
+    def skip(self, task: Task, reason: str) -> None:
+        """End a visit that cannot even begin; it is committed with the next one that does."""
+        self._take(outcome_of(task, "skipped", reason), None)
+
+    def _take(self, outcome: Outcome, record: bytes | None) -> None:
         self.frontier.finish(outcome, self._partition)
         self.segments.add(outcome, record)
         self.bytes += outcome.bytes
         if outcome.round == 0 and not self.frontier.waiting and not self.frontier.visiting:
             self._require_a_start()
         self._tell(1)
-        await self.segments.commit_if_due()
 
     async def watch(self) -> None:
         """Say how far the crawl is even while no visit ends; runs until it is cancelled."""
@@ -149,10 +159,23 @@ class Scheduler(BaseScheduler):
         return False  # visits come from the frontier only
 
     def next_request(self) -> Request | None:
-        task = self._visits.next()
-        if task is None:
-            return None
-        return self._visits.request_of(task).replace(callback=self._spider.answered, errback=self._spider.failed)
+        # Scrapy logs what is raised here and goes on, with a visit begun that would never end.
+        try:
+            while (task := self._visits.next()) is not None:
+                try:
+                    return self._visits.request_of(task, callback=self._spider.answered, errback=self._spider.failed)
+                except ValueError:  # a URL that Scrapy or w3lib does not take
+                    self._visits.skip(task, "bad_url")
+        except Exception as error:  # noqa: BLE001
+            self._visits.fail(error)
+        return None
+
+
+class Unsaid(LogFormatter):
+    """No line for each answer: nobody reads them, and composing one takes longer than a look at the frontier."""
+
+    def crawled(self, request: Request, response: Response, spider: Spider) -> Any:
+        return None
 
 
 class NightSpider(Spider):
@@ -198,6 +221,8 @@ def settings_of(params: CrawlParams, resolver: Any = None) -> Settings:
         {
             "TWISTED_REACTOR_ENABLED": False,
             "LOG_ENABLED": False,
+            "LOG_FORMATTER": Unsaid,
+            "STATS_CLASS": "scrapy.statscollectors.DummyStatsCollector",
             "TELNETCONSOLE_ENABLED": False,
             "SCHEDULER": Scheduler,
             "DOWNLOAD_HANDLERS_BASE": {},

@@ -28,6 +28,7 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("seen", pa.string()),
         ("misses", pa.int32()),
+        ("via", pa.string()),
     ]
 )
 _BATCH = 10_000
