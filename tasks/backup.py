@@ -11,13 +11,14 @@ from tasks.backups.collect import Collection, collect
 from tasks.backups.vault import Backup, Vault, require_apart
 from tasks.catalog import Manifest, fingerprint
 from tasks.command import step_command
-from tasks.errors import BadInput, Corrupt
+from tasks.errors import BadInput, Corrupt, StoreError
 from tasks.log import Progress
 from tasks.model_registry import Backed, Registry, Version
 from tasks.step import Context, Step, StepResult
 from tasks.store import open_store
 
 STEP = Step("backup", version=1)
+_TRIES = 3
 
 
 def open_vault(context: Context, url: str | None) -> Vault:
@@ -43,7 +44,7 @@ def backup(context: Context, vault: Vault, *, at: datetime, verify: bool = False
     Raises:
         BadInput: there is no champion, or the vault lies within the store.
         Corrupt: something of the champion is missing or altered in the store; earlier backups stay.
-        StoreError: one of the stores does not answer.
+        StoreError: one of the stores does not answer, or two backups at once were in each other's way.
     """
     require_apart(context.store, vault.store)
     registry = Registry(context.catalog, context.corpus.corpus)
@@ -56,17 +57,24 @@ def backup(context: Context, vault: Vault, *, at: datetime, verify: bool = False
         mark = fingerprint(STEP.code(), "", collection.inputs)
         folder = vault.folder(champion.version, mark)
         done = _intact(vault, folder, verify=verify)
-        copied = 0
-        if done is None:
+        made, copied = done, 0
+        for _ in range(_TRIES if done is None else 0):
             known = {} if verify else _etags(vault.backups()[0])
-            copied = _copy(context, vault, folder, champion, collection, mark, known, at)
+            copied += _copy(context, vault, folder, champion, collection, mark, known, at)
+            # Another backup may have removed what was found here, before this inventory said that it is needed.
+            made = _intact(vault, folder, verify=False)
+            if made is not None:
+                break
     except Corrupt as error:
         raise Corrupt(
             f"version {champion.version} of {registry.corpus} cannot be backed up: {error}. Earlier backups stay; "
             f"`nightshift restore --corpus {registry.corpus} --version {champion.version}` brings back what they hold"
         ) from error
-    made = done or vault.backup(folder)
-    assert made is not None  # just committed, or found intact
+    if made is None:
+        raise StoreError(
+            f"the backup of version {champion.version} of {registry.corpus} lost objects {_TRIES} times while it was "
+            "made: another backup is at work. Run it again, one at a time"
+        )
     remember(registry, made.version, vault, made, at)
     removed = vault.thin(context.corpus.backup.keep, spare=folder)
     if removed:

@@ -19,10 +19,12 @@ COMMANDS = {
     "split": "Divide a partition into train, validation and test.",
     "upload": "Publish a split partition.",
     "snapshot": "Resolve the partitions into the exact data of one training.",
+    "search": "Try parameters of the recipe, and choose the best.",
     "prepare": "Count one shard's features.",
     "combine": "Unite the shards' features.",
     "encode": "Encode one shard's examples for a mirrored recipe.",
     "train": "Fit one shard, or run one worker of a gang.",
+    "federate": "Train on sites' own data in rounds, and average their weights.",
     "evaluate": "Score a model and write its report.",
     "merge": "Unite the part models into a candidate.",
     "crossvalidate": "Train without one fold of the train split, and judge the model on it.",
@@ -31,6 +33,7 @@ COMMANDS = {
     "backup": "Copy the champion and its data to the backup store.",
     "restore": "Bring a champion back from a backup.",
     "predict": "Score a partition or files with the champion.",
+    "sample": "Let a champion that is a language model write on from texts.",
 }
 
 

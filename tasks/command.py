@@ -23,6 +23,7 @@ import structlog
 from tasks import log
 from tasks.catalog import Catalog
 from tasks.config import Corpus, load_corpus, parse_corpus
+from tasks.disk import disk_full
 from tasks.errors import BadInput, NightshiftError
 from tasks.result import leave_result
 from tasks.step import Context, Shard, StepResult
@@ -141,13 +142,13 @@ def make_context(corpus: Corpus, store_url: str | None, **bound: Any) -> Context
 def finish(step: str, work: Callable[[], StepResult | dict[str, Any]], *, as_json: bool) -> None:
     """Run ``work``, print its result, and end the process with the exit code of its error, if any.
 
-    What is no ``NightshiftError`` is a crash: it goes on, so that Python shows where, and exits 1. A SIGTERM
-    unwinds ``work``, so that no scratch folder outlives it, and exits 143.
+    What is no ``NightshiftError``, nor a full disk, is a crash: it goes on, so that Python shows where, and exits 1. A
+    SIGTERM unwinds ``work``, so that no scratch folder outlives it, and exits 143.
     """
     log.configure(as_json=os.environ.get("NIGHTSHIFT_LOG") == "json")
     logger = structlog.get_logger().bind(step=step)
     try:
-        with _unwound_by_sigterm():
+        with _unwound_by_sigterm(), _named_if_disk_full():
             result = work()
     except NightshiftError as error:
         logger.error("failed", error=type(error).__name__)
@@ -164,6 +165,18 @@ def finish(step: str, work: Callable[[], StepResult | dict[str, Any]], *, as_jso
         click.echo(json.dumps(values, ensure_ascii=False))
     else:
         _show(values)
+
+
+@contextmanager
+def _named_if_disk_full() -> Iterator[None]:
+    try:
+        yield
+    except NightshiftError:
+        raise
+    except Exception as error:
+        if (full := disk_full(error)) is None:
+            raise
+        raise full from error
 
 
 @contextmanager

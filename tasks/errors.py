@@ -19,6 +19,10 @@ class BadInput(NightshiftError):
     exit_code = 2
 
 
+class Lacking(BadInput):
+    """This machine or image has not what the configuration asks for: a GPU, a library, a file of weights."""
+
+
 class GateFailed(NightshiftError):
     """A gate found data or a model that must not go on."""
 
@@ -41,10 +45,18 @@ class Corrupt(NightshiftError):
     """Stored bytes do not have the size or checksum that their manifest gives."""
 
 
+class DiskFull(NightshiftError):
+    """A disk of this machine has no room: worth a retry, on another machine or once there is room."""
+
+
 class PeerLost(NightshiftError):
     """A worker of a gang died, hung or never came: every worker ends, and the whole gang is started again."""
 
     exit_code = 75
+
+
+class Outpaced(NightshiftError):
+    """A trial of a search fell behind the ones before it: it ends here, and that is its result."""
 
 
 class Preempted(NightshiftError):

@@ -75,6 +75,7 @@ def _version(context: Context, training: Training, candidate: Manifest, report: 
         label=context.corpus.train.label,
         metrics=report.details["metrics"],
         code=_code(candidate),
+        search=candidate.details.get("search"),
         created=at.isoformat(timespec="seconds"),
     )
 

@@ -43,11 +43,19 @@ def _still_rejected(context: Context, manifest: Manifest, stage: str) -> Manifes
     return manifest
 
 
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as error:
+        # In a container a user is often a number alone, which would tell nobody who it was.
+        raise click.UsageError("this user has no name here: say with --by who releases it") from error
+
+
 @step_command("release", partition=False)
 @click.option("--partition", "name", required=True, help="The day, or the id of the training.")
 @click.option("--stage", required=True, type=click.Choice([*BY_PARTITION, *BY_SNAPSHOT]))
 @click.option("--reason", required=True, help="Why it may pass: kept with the record.")
-@click.option("--by", default=getpass.getuser, help="Who releases it.  [default: the user]")
+@click.option("--by", default=_user, help="Who releases it.  [default: the user]")
 def command(context: Context, name: str, stage: str, reason: str, by: str) -> StepResult:
     """Let a quarantined partition or model pass. Its gate passes when it is run again."""
     return release(context, stage, name, reason=reason, by=by, at=datetime.now(UTC))

@@ -19,7 +19,7 @@ from tasks.work import Read, Work
 if TYPE_CHECKING:
     from tasks.config import Corpus
 
-STEP = Step("snapshot", version=2, libraries=("pyarrow", "numpy", "rensa"))
+STEP = Step("snapshot", version=3, libraries=("pyarrow", "numpy", "rensa"))
 ID_LENGTH = 16
 
 
@@ -140,7 +140,16 @@ def _settled(context: Context, name: str) -> str | None:
 
     manifest = context.catalog.current(snapshot_folder(context.corpus.corpus, name))
     assert manifest is not None  # just committed, or found unchanged
-    return settled(context.catalog, context.corpus.corpus, run_id(context.corpus, manifest))
+    if context.corpus.search is None:
+        run = run_id(context.corpus, manifest)
+    else:
+        from tasks.searching.hunt import Hunt
+
+        hunt = Hunt.of(context.corpus, manifest)
+        if hunt.ended(context) is None:
+            return None
+        run = hunt.training(context).run
+    return settled(context.catalog, context.corpus.corpus, run)
 
 
 @step_command("snapshot", partition=False)

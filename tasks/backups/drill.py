@@ -98,5 +98,6 @@ def _numbers(metrics: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _equal(now: float | None, then: float | None) -> bool:
-    # Sums in another order may differ in the last bits; one row predicted otherwise is far more.
-    return now == then or (now is not None and then is not None and math.isclose(now, then, rel_tol=1e-9))
+    # Sums in another order may differ: those of a network in float32, on a processor of another kind, in the eighth
+    # figure. One row of a hundred thousand that is predicted otherwise is as much.
+    return now == then or (now is not None and then is not None and math.isclose(now, then, rel_tol=1e-6))

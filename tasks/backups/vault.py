@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tasks.backups.collect import Original
 from tasks.catalog import Catalog, FileEntry, Manifest
-from tasks.errors import BadInput, Corrupt, NotFound
+from tasks.errors import BadInput, Corrupt, NotFound, StoreError
 from tasks.store import Store
 
 _REMOVING = "_removing"
@@ -160,8 +160,30 @@ class Vault:
         if bad:
             return  # nobody knows what an unreadable inventory needs
         used = {entry.key for backup in good for entry in backup.manifest.files}
-        for key in sorted({entry.key for entry in entries} - used):
+        gone = {entry.key for entry in entries} - used
+        for key in sorted(gone):
             self.store.delete(key)
+        self._void_what_lacks(gone)
+
+    def _void_what_lacks(self, gone: set[str]) -> None:
+        """Leave no inventory that was committed while objects that it counts on were removed.
+
+        One that is committed later than this looks is checked by whoever made it: of two at once, one finds out.
+        """
+        robbed = [
+            backup
+            for backup in self.backups()[0]
+            if not gone.isdisjoint(entry.key for entry in backup.manifest.files)
+            and self.catalog.damaged(backup.manifest)
+        ]
+        for backup in robbed:
+            self.store.delete(f"{backup.folder}/_manifest.json")
+        if robbed:
+            folders = ", ".join(self.catalog.url(backup.folder) for backup in robbed)
+            raise StoreError(
+                f"{folders} was made while another backup removed old ones, and lacks what these held: it counts as "
+                f"no backup. Run `nightshift backup --corpus {self.corpus}` again, one at a time"
+            )
 
     def _copy(self, source: Store, original: Original, key: str) -> None:
         with tempfile.TemporaryDirectory(prefix="nightshift-backup-") as scratch:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import urllib3
 
+from tasks.address import without_login
 from tasks.errors import BadInput, StoreError
 
 _TIMEOUT = urllib3.Timeout(connect=10, read=60)
@@ -38,9 +39,8 @@ class MlflowRest:
     def __init__(self, env: Mapping[str, str]) -> None:
         parts = urlsplit(env["MLFLOW_TRACKING_URI"])
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(
-                f"MLFLOW_TRACKING_URI={env['MLFLOW_TRACKING_URI']!r}: expected http(s)://host:port of an MLflow server"
-            )
+            shown = without_login(env["MLFLOW_TRACKING_URI"])
+            raise BadInput(f"MLFLOW_TRACKING_URI={shown!r}: expected http(s)://host:port of an MLflow server")
         host = parts.netloc.rpartition("@")[2]
         self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
         self._headers = _authorization(env, parts.username, parts.password)

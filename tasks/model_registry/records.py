@@ -39,6 +39,8 @@ class Version(Record):
     metrics: dict[str, Any]
     """``{"validation": …, "test": …}`` as the report has them."""
     code: dict[str, Any]
+    search: dict[str, Any] | None = None
+    """The search that found its parameters: where it lies, and which trial they are of."""
     created: str
     """ISO 8601, UTC."""
 

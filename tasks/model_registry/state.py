@@ -7,6 +7,9 @@ from tasks.errors import NotFound
 from tasks.model_registry.records import Champion, Version
 from tasks.model_registry.registry import Registry
 
+REJECTED = "rejected by gate"
+"""How the reason begins for which a training is settled that no gate let through."""
+
 
 def champion(catalog: Catalog, corpus: str) -> Champion | None:
     """The version in use, or None before the first promotion."""
@@ -35,7 +38,7 @@ def settled(catalog: Catalog, corpus: str, run: str) -> str | None:
         record = catalog.quarantine.find(manifest) if manifest else None
         if record is not None and record.released is None:
             return (
-                f"rejected by gate {record.stage}: {'; '.join(record.failures)}. To judge it anew under other "
+                f"{REJECTED} {record.stage}: {'; '.join(record.failures)}. To judge it anew under other "
                 f"thresholds, clear gate_{record.stage} of the run that failed; to let it pass, release {run}"
             )
     return None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 from xml.etree.ElementTree import ParseError
 
 import minio
 import urllib3
 from minio.commonconfig import ComposeSource
+from minio.credentials.credentials import Credentials
 from minio.error import MinioException, S3Error
 from minio.helpers import check_bucket_name
+from minio.signer import sign_v4_s3
+from minio.time import to_amz_date
 
+from tasks.address import without_login
 from tasks.errors import BadInput, NotFound, StoreError
 from tasks.store.base import ObjectInfo, Store, checked_key, checked_prefix
 
@@ -33,8 +38,12 @@ _HTTP = urllib3.PoolManager(timeout=_TIMEOUT, retries=_RETRIES)
 class S3Store(Store):
     """Objects of one bucket below a key prefix. The bucket is made on the first write."""
 
-    def __init__(self, client: minio.Minio, bucket: str, prefix: str = "") -> None:
+    def __init__(
+        self, client: minio.Minio, bucket: str, prefix: str = "", *, credentials: Credentials, region: str
+    ) -> None:
         self._client = client
+        self._credentials = credentials
+        self._region = region
         self._bucket = bucket
         self._prefix = f"{checked_key(prefix.strip('/'))}/" if prefix.strip("/") else ""
         self._bucket_known = False
@@ -52,25 +61,32 @@ class S3Store(Store):
         if not parts.netloc:
             raise BadInput(f"store {url!r}: expected s3://bucket/prefix")
         endpoint = urlsplit(env.get("AWS_ENDPOINT_URL") or "https://s3.amazonaws.com")
+        shown = without_login(endpoint.geturl())
         if endpoint.scheme not in ("http", "https") or not endpoint.netloc:
-            raise BadInput(f"AWS_ENDPOINT_URL={endpoint.geturl()!r}: expected http(s)://host:port")
+            raise BadInput(f"AWS_ENDPOINT_URL={shown!r}: expected http(s)://host:port")
         missing = [n for n in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if not env.get(n)]
         if missing:
             raise BadInput(f"store {url}: set {' and '.join(missing)} in the environment")
+        region = env.get("AWS_REGION") or "us-east-1"
         try:
             check_bucket_name(parts.netloc, strict=True)
-            client = minio.Minio(
-                endpoint=endpoint.netloc,
+            credentials = Credentials(
                 access_key=env["AWS_ACCESS_KEY_ID"],
                 secret_key=env["AWS_SECRET_ACCESS_KEY"],
                 session_token=env.get("AWS_SESSION_TOKEN") or None,
+            )
+            client = minio.Minio(
+                endpoint=endpoint.netloc,
+                access_key=credentials.access_key,
+                secret_key=credentials.secret_key,
+                session_token=credentials.session_token,
                 secure=endpoint.scheme == "https",
-                region=env.get("AWS_REGION") or "us-east-1",
+                region=region,
                 http_client=_HTTP,
             )
         except ValueError as error:
-            raise BadInput(f"store {url} at AWS_ENDPOINT_URL={endpoint.geturl()}: {error}") from error
-        return cls(client, parts.netloc, parts.path)
+            raise BadInput(f"store {url} at AWS_ENDPOINT_URL={shown}: {error}") from error
+        return cls(client, parts.netloc, parts.path, credentials=credentials, region=region)
 
     def stat(self, key: str) -> ObjectInfo | None:
         try:
@@ -155,12 +171,29 @@ class S3Store(Store):
 
     def _put_new(self, key: str, data: bytes) -> bool:
         """Whether the object was stored; False when something had its key."""
+        # The SDK's own put has no room for the condition. Of the URL that it signs only the place is taken:
+        # urllib3 quotes URLs in errors and warnings, and whoever reads one that is signed may write with it.
+        place = urlsplit(self._client.presigned_put_object(bucket_name=self._bucket, object_name=self._name(key)))
+        place = place._replace(query="")
+        now, sha256 = datetime.now(UTC), hashlib.sha256(data).hexdigest()
+        token = self._credentials.session_token
+        headers = sign_v4_s3(
+            method="PUT",
+            url=place,
+            region=self._region,
+            headers={
+                "Host": place.netloc,
+                "If-None-Match": "*",
+                "x-amz-content-sha256": sha256,
+                "x-amz-date": to_amz_date(now),
+                **({"x-amz-security-token": token} if token else {}),
+            },
+            credentials=self._credentials,
+            content_sha256=sha256,
+            date=now,
+        )
         try:
-            # The SDK's own put has no room for the condition; a URL that it signed has.
-            url = self._client.presigned_put_object(
-                bucket_name=self._bucket, object_name=self._name(key), expires=timedelta(minutes=15)
-            )
-            answer = _HTTP.request("PUT", url, body=data, headers={"If-None-Match": "*"})
+            answer = _HTTP.request("PUT", urlunsplit(place), body=data, headers=cast(Mapping[str, str], headers))
         except _ERRORS as error:
             raise self._failed("create", key, error) from error
         if answer.status == 200:
