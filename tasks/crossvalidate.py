@@ -6,6 +6,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def crossvalidate(context: Context, training: Training, fold: Shard, corpus: str
     from tasks.training.apart import apart, judged
     from tasks.training.folds import fold_snapshot
 
-    with apart(context) as there:
+    with apart(replace(context, corpus=training.corpus)) as there:
         within = Training.of(there.corpus, fold_snapshot(context, training, fold, there))
         metrics = judged(there, within, corpus)
     if not metrics["rows"]:

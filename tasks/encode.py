@@ -13,6 +13,8 @@ import click
 from tasks.catalog import FileEntry
 from tasks.command import ShardType, step_command
 from tasks.log import Progress
+from tasks.models.base import files_of, streams
+from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training
 from tasks.training.mirrored.job import mirrored
@@ -31,8 +33,8 @@ def encode(context: Context, training: Training, shard: Shard) -> StepResult:
 
     A file's role is its split. ``counts``: ``rows``, the examples of the train split; ``validation``, those of the
     other; ``unlabelled``; ``unseen``, documents whose label the features do not know, which are left out.
-    ``details["labels"]`` counts the train split's examples by the number of their label. A shard without
-    rows makes no file.
+    ``details["labels"]`` counts the train split's examples by the number of their label; ``details["files"]`` are the
+    digests of what the recipe reads beside the corpus, and others encode anew. A shard without rows makes no file.
 
     Raises:
         BadInput: the recipe is not mirrored.
@@ -40,7 +42,9 @@ def encode(context: Context, training: Training, shard: Shard) -> StepResult:
     require_shard(training, shard)
     mirrored(training)
     features = read(context, training.features(), f"combine --snapshot {training.snapshot_id}")
-    work = claim(context, training, STEP, training.examples(shard), [features])
+    beside = files_of(training.recipe)
+    own = digest_of(beside) if beside else ""
+    work = claim(context, training, STEP, training.examples(shard), [features], own=own)
     if done := work.done():
         return done
     (entry,) = features.manifest.of_role("features")
@@ -66,7 +70,7 @@ def encode(context: Context, training: Training, shard: Shard) -> StepResult:
             "unlabelled": counts["unlabelled"],
             "unseen": counts["unseen"],
         },
-        details={"labels": {str(label): rows for label, rows in sorted(labels.items())}},
+        details={"labels": {str(label): rows for label, rows in sorted(labels.items())}, "files": beside},
     )
 
 
@@ -87,7 +91,7 @@ def _write(
     fields = recipe.fields()
     rows = Rows(context, training, split, shard)
     progress = Progress(context.log, "documents", rows.total)
-    read_rows = 0
+    read_rows = begun = 0
     labels: Counter[int] = Counter()
 
     def counting() -> Iterator[pa.Table]:
@@ -98,14 +102,19 @@ def _write(
             yield batch
 
     def labelled() -> Iterator[Mapping[str, Sequence[Any]]]:
+        nonlocal begun
         for columns in recipe.encode(counting(), features):
+            begun += (
+                sum(not part for part in columns["part"]) if "part" in fields else len(next(iter(columns.values())))
+            )
             if "label" in columns and fields["label"].shape == ():
                 labels.update(int(label) for label in columns["label"])
             yield columns
 
     counts[split] = records.write(path, fields, labelled())
     counts["unlabelled"] += rows.unlabelled
-    counts["unseen"] += read_rows - counts[split]
+    if not streams(recipe):  # whose examples are no rows
+        counts["unseen"] += read_rows - begun
     if not counts[split]:
         path.unlink()
     return labels

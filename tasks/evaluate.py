@@ -85,18 +85,24 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
     Files: ``metrics`` (metrics.json), ``report`` (one HTML file), ``plot`` (PNG). ``details``: ``metrics``
     ({split: metrics}), ``champion`` (None, or its ``version``, ``run``, ``metrics``, and ``trained_on``, the
     rows of each split that it was trained on), ``newest_partition``, ``plots`` (what each ``plot`` shows), and
-    after a cross-validation ``folds`` (mean, deviation and values of each measure).
+    after a cross-validation ``folds`` (mean, deviation and values of each measure), and after a search
+    ``search`` (where it lies, and which trial's parameters these are).
     ``at`` orders the history and is recorded as volatile.
 
     Raises:
         BadInput: no validation row has a label.
     """
     from tasks.reports import history, page
+    from tasks.reports.study import Study
+    from tasks.search import ended as searched
 
     candidate = read(context, training.model(), f"merge --snapshot {training.snapshot_id}")
     rival = _rival(context, training)
     folds = crossvalidated(context, training)
-    work = claim(context, training, STEP, training.report(), [candidate, *([rival.model] if rival else []), *folds])
+    study = searched(context, training.search["folder"]) if training.search else None
+    found = [study[0]] if study else []
+    reads = [candidate, *([rival.model] if rival else []), *folds, *found]
+    work = claim(context, training, STEP, training.report(), reads)
     if done := work.done():
         return done
     models = {"candidate": load_model(context, candidate.manifest)}
@@ -117,6 +123,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         curves=read_curves(context, training),
         sheets=_sheets(*models["candidate"]),
         folds=summary(folds),
+        study=Study(study[0].manifest.details, study[1]) if study else None,
     )
     with tempfile.TemporaryDirectory(prefix="nightshift-report-") as scratch:
         plots = report.plots(Path(scratch))
@@ -134,6 +141,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
         "plots": list(plots),
     }
     details |= {"folds": report.folds} if folds else {}
+    details |= {"search": dict(training.search)} if training.search else {}
     return work.commit(
         files,
         counts=_counts(metrics),

@@ -45,7 +45,7 @@ def predict(context: Context, partition: str) -> StepResult:
     from tasks.training import load_model, recipe_code
 
     corpus = context.corpus.corpus
-    champion, model = _champion(context)
+    champion, model = champion_of(context)
     source = read(context, f"clean/{corpus}/{partition}", f"dedup --corpus {corpus} --partition {partition}")
     reads = [source, Read(champion.folder, model, f"restore --corpus {corpus} --version {champion.version} --force")]
     # Another release of the recipe's libraries may predict otherwise.
@@ -99,7 +99,7 @@ def predict_files(context: Context, inputs: list[Path], output: Path, *, text: s
 
     kind = kind_of(context.corpus.clean)
     files = expand(inputs, kind)
-    champion, model = _champion(context)
+    champion, model = champion_of(context)
     settings = context.corpus.clean.model_copy(update={"filters": ()})
     scorer = Scorer(champion, *load_model(context, model))
     rejected: Counter[str] = Counter()
@@ -144,7 +144,7 @@ def predict_files(context: Context, inputs: list[Path], output: Path, *, text: s
     )
 
 
-def _champion(context: Context) -> tuple[Champion, Manifest]:
+def champion_of(context: Context) -> tuple[Champion, Manifest]:
     """The champion and its model's manifest, intact."""
     registry = Registry(context.catalog, context.corpus.corpus)
     champion = registry.champion()

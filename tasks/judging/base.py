@@ -58,7 +58,8 @@ class Judge(Protocol):
     def metrics(self) -> dict[str, Any]:
         """``rows``, each of ``measures`` (None without rows), ``per_class`` (name to its ``precision``, ``recall``,
         ``f1`` and ``support``; empty where there are no names), ``slices`` and ``unseen``; whatever else is for the
-        report. ``measures`` names the measures, for who reads it later."""
+        report. ``measures`` names the measures, for who reads it later. ``baseline``, where there is one, is the
+        leading measure of whoever says the same whatever it reads: gate model asks for more."""
 
     @staticmethod
     def columns(recipe: Scoring, model: Any) -> pa.Schema:

@@ -55,7 +55,7 @@ class RowRefiner:
             "uid": raw["uid"],
             "url": raw["url"],
             "text": text,
-            "label": row.label or raw["label"] or self._label(raw["url"]),
+            "label": row.label or raw["label"] or self._label(raw["via"] or raw["url"]),
             "language": raw["language"] or row.language,
             "length": len(row.text) if row.length is None else row.length,
             "title": raw["title"] or "",

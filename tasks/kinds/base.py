@@ -6,6 +6,7 @@ training are the same for all; a kind adds columns of its own.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -104,6 +105,15 @@ TEXTS = Likeness()
 """Of whatever has a text."""
 
 
+def _whole(values: Sequence[Any]) -> Sequence[str]:
+    """Each text as one word."""
+    return [hashlib.sha256(str(value).encode()).hexdigest() for value in values]
+
+
+EQUAL = Likeness(words=_whole, ngram=1)
+"""Of rows that are alike when they are equal: a measurement near another one is no copy of it."""
+
+
 class Kind(ABC):
     """One kind of data, built from ``Params``, its part of the YAML's ``kind``.
 
@@ -119,6 +129,8 @@ class Kind(ABC):
     """Whether every row is to have a label, so that gates ask for it."""
     filtered: ClassVar[bool] = False
     """Whether ``clean.filters`` and ``clean.strip`` apply: they judge and change texts."""
+    worded: ClassVar[bool] = True
+    """Whether what is learned from are words, so that gate features asks for some."""
     formats: ClassVar[tuple[str, ...]] = ()
     """What source ``files`` takes beside jsonl, csv and parquet, by the suffix of a file's name: as ``conll``."""
 
@@ -194,6 +206,11 @@ class Kind(ABC):
     def apart(self) -> str | None:
         """A column whose values each lie in one split only, or gate splits says so; None: ``digest`` is enough."""
         return None
+
+    def within(self, near: Near) -> int:
+        """Bits by which two values of ``apart`` may differ and are one all the same, so that ``dedup.near`` with these
+        settings would have found them."""
+        return 0
 
     # files given to `nightshift predict`
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -19,10 +20,15 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from tasks.cleaning.raw import Raw
+    from tasks.config.corpus import Near
 
 _HASH = 16
 """Side of the perceptual hash: 256 bits."""
 _LOSSLESS = "PNG"
+_BOUNDLESS = frozenset({"I", "F"})
+"""Pillow's modes of measurements rather than shades: integers of 32 bits, and fractions."""
+_PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
+"""Media types that only a crawl hands in: what it was led to images by, and does not ask for in their place."""
 
 
 class ImagesParams(Section):
@@ -53,8 +59,10 @@ class Images(Kind):
     """Images with a label each: decoded once, turned upright, stored encoded."""
 
     Params: ClassVar[type[Section]] = ImagesParams
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "imagehash")
     formats: ClassVar[tuple[str, ...]] = ("tar", "zip")
+    worded: ClassVar[bool] = False
     params: ImagesParams
 
     @property
@@ -80,6 +88,8 @@ class Images(Kind):
         from PIL import Image, ImageOps, UnidentifiedImageError
 
         body: bytes = raw["body"]
+        if raw["content_type"] in _PAGES:
+            return Row(reason="page", value=raw["content_type"], detail="where a crawl found images, and none itself")
         Image.MAX_IMAGE_PIXELS = None  # judged here, before a pixel is unpacked
         try:
             found = Image.open(io.BytesIO(body), formats=[name.upper() for name in self.params.formats])
@@ -96,6 +106,8 @@ class Images(Kind):
             return Row(reason="corrupt", value=kind, detail=str(error)[:500])
         if min(image.size) < self.params.min_side:
             return Row(reason="too_small", value=f"{image.width}x{image.height}")
+        if image.mode in _BOUNDLESS:
+            return Row(reason="depth", value=image.mode, detail="32 bits a pixel, of which none is known to be white")
         image = self._plain(image)
         # The bytes as they came, unless something about the picture had to change.
         same = image.size == found.size and image.mode == found.mode and kind in ("png", "jpeg")
@@ -119,6 +131,8 @@ class Images(Kind):
         """In the channels asked for, over white where it was transparent, and no larger than asked for."""
         from PIL import Image as images
 
+        if image.mode.startswith("I;16"):
+            image = _eight_bits(image)
         if "transparency" in image.info or "A" in image.getbands():
             shaped = image.convert("RGBA")
             image = images.alpha_composite(images.new("RGBA", shaped.size, "white"), shaped)
@@ -130,19 +144,18 @@ class Images(Kind):
     def read(self, path: Path, *, name: str, moment: datetime, limit: int) -> Iterator[Raw]:
         """The files of an archive, each labelled with the folder that it lies in."""
         from tasks.cleaning.raw import Raw, uid_of
+        from tasks.kinds._archives import members
 
-        for member, size, body in _members(path, name, limit):
-            folder = Path(member).parent.name
-            large = size > limit
+        for member in members(path, name, limit):
             yield Raw(
-                uid=uid_of(member),
-                url=member,
+                uid=uid_of(member.name),
+                url=member.name,
                 timestamp=moment,
-                body=body,
-                label=folder or None,
+                body=member.body,
+                label=Path(member.name).parent.name or None,
                 group="",
-                fault="too_large" if large else None,
-                value=str(size) if large else "",
+                fault=member.fault,
+                value=member.detail,
             )
 
     @property
@@ -152,6 +165,17 @@ class Images(Kind):
     @property
     def apart(self) -> str | None:
         return "phash"
+
+    def within(self, near: Near) -> int:
+        """Of d bits of n the Jaccard similarity is (n - d) / (n + d). It is estimated with a deviation of
+        sqrt(j (1 - j) / permutations): what lies four of these above the threshold is not missed."""
+        size = _HASH * _HASH
+
+        def sure(bits: int) -> bool:
+            alike = (size - bits) / (size + bits)
+            return alike - 4 * math.sqrt(alike * (1 - alike) / near.permutations) >= near.threshold
+
+        return max((bits for bits in range(size) if sure(bits)), default=0)
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -171,12 +195,19 @@ class Images(Kind):
         return (
             Rate(
                 "corrupt_share",
-                ("corrupt", "content_type", "bomb", "truncated", "damaged", "crash"),
+                ("corrupt", "content_type", "bomb", "depth", "truncated", "damaged", "crash"),
                 self.params.max_corrupt,
                 "More images than kind.images.max_corrupt cannot be read, or would be too large. Did the source hand "
                 "out error pages, or was a copy cut off? The rejects name them.",
             ),
         )
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 bits by its high ones, as Pillow reads colours of 16 bits: converted as it is, it would be white."""
+    grey = image.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    grey.info.pop("transparency", None)  # one shade of 65,536, which would be 256 of them
+    return grey
 
 
 def _upright(image: Image.Image) -> bool:
@@ -187,28 +218,3 @@ def _encoded(image: Image.Image) -> bytes:
     out = io.BytesIO()
     image.save(out, _LOSSLESS)
     return out.getvalue()
-
-
-def _members(path: Path, name: str, limit: int) -> Iterator[tuple[str, int, bytes]]:
-    """Name, size and bytes of each file in an archive, in its order; none of the bytes of one above ``limit``."""
-    import tarfile
-    import zipfile
-
-    from tasks.errors import BadInput
-
-    try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                for info in archive.infolist():
-                    if not info.is_dir():
-                        large = info.file_size > limit
-                        yield info.filename, info.file_size, b"" if large else archive.read(info)
-            return
-        with tarfile.open(path, "r:*") as tar:
-            for member in tar:
-                if member.isfile():
-                    stream = tar.extractfile(member)
-                    large = member.size > limit or stream is None
-                    yield member.name, member.size, b"" if large or stream is None else stream.read()
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise BadInput(f"{name}: no readable archive: {error}") from error

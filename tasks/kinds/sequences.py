@@ -48,6 +48,7 @@ class Sequences(Kind):
     """Sentences of tokens with a tag each: named entities, parts of speech."""
 
     Params: ClassVar[type[Section]] = SequencesParams
+    version: ClassVar[int] = 2
     labelled: ClassVar[bool] = False
     formats: ClassVar[tuple[str, ...]] = ("conll", "iob", "iob2", "bio")
     params: SequencesParams
@@ -74,7 +75,7 @@ class Sequences(Kind):
 
     def row(self, raw: Mapping[str, Any]) -> Row:
         if raw["content_type"] == "text/plain":
-            return self._checked(raw["body"].decode("utf-8", "replace").split(), None)
+            return self._checked(_tokens(raw["body"].decode("utf-8", "replace")), None)
         if raw["content_type"] != "application/json":
             return Row(reason="content_type", value=raw["content_type"])
         cells = json.loads(raw["body"])
@@ -132,7 +133,8 @@ class Sequences(Kind):
             )
 
     def inputs(self, files: Sequence[Path], **how: Any) -> Iterator[Raw]:
-        """As every kind's; of a text file each line is a sentence, its tokens between spaces."""
+        """As every kind's; of a text file each line is a sentence, its tokens between spaces; of Chinese and Japanese
+        they are words of a dictionary."""
         from tasks.cleaning.raw import Raw, uid_of
         from tasks.cleaning.reading import begin_of
 
@@ -185,6 +187,13 @@ class Sequences(Kind):
                 "that kind.sequences.types does not name. The rejects say which. Did the tagging tool change?",
             ),
         )
+
+
+def _tokens(line: str) -> list[str]:
+    from tasks.models._words import spaceless
+
+    # What stands between the words of a dictionary has its own spaces.
+    return [token for text, is_word in spaceless(line) for token in ([text] if is_word else text.split())]
 
 
 def _texts(value: Any) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.kinds.base import KINDS, Bound, Drift, Kind, Likeness, Rate, Row
+from tasks.kinds.base import EQUAL, KINDS, Bound, Drift, Kind, Likeness, Rate, Row
 from tasks.section import Section
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Table(Kind):
 
     Params: ClassVar[type[Section]] = TableParams
     labelled: ClassVar[bool] = False
+    worded: ClassVar[bool] = False
     params: TableParams
 
     @property
@@ -90,8 +91,7 @@ class Table(Kind):
 
     @property
     def likeness(self) -> Likeness:
-        """Rows are alike when they are equal: a measurement near another one is no copy of it."""
-        return Likeness(words=_whole, ngram=1)
+        return EQUAL
 
     @property
     def _features(self) -> dict[str, Column]:
@@ -181,11 +181,6 @@ class Table(Kind):
 
 def _measure(name: str) -> str:
     return f"column_{name}"
-
-
-def _whole(values: Sequence[Any]) -> Sequence[str]:
-    """Each text as one word."""
-    return [hashlib.sha256(str(value).encode()).hexdigest() for value in values]
 
 
 def _cell(value: Any, column: Column) -> float | str | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import BadInput
+from tasks.errors import BadInput, Lacking
 
 if TYPE_CHECKING:
     import keras
@@ -56,7 +58,8 @@ def weights(source: str, shapes: Sequence[tuple[int, ...]], seed: int) -> list[n
     ``source``: ``imagenet`` (from Keras's cache), ``random``, or a path or store URL of such a file.
 
     Raises:
-        BadInput: the file is not there, or holds other weights.
+        BadInput: the file holds other weights.
+        Lacking: it is not there.
     """
     import numpy as np
 
@@ -70,18 +73,32 @@ def weights(source: str, shapes: Sequence[tuple[int, ...]], seed: int) -> list[n
             else np.zeros(shape, np.float32)
             for shape in shapes
         ]
-    found = _read(_local(source))
+    with tempfile.TemporaryDirectory(prefix="nightshift-weights-") as scratch:
+        found = _read(_local(source, Path(scratch)))
     if [array.shape for array in found] != list(shapes):
         raise BadInput(f"train.recipe.image_vgg16.weights {source!r}: not the weights of VGG16 without its last layers")
     return found
 
 
-def _local(source: str) -> Path:
+def digest(source: str) -> str:
+    """sha256 (hex) of the file that ``source`` means; not of ``random``.
+
+    Raises:
+        Lacking: it is not there.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="nightshift-weights-") as scratch,
+        _local(source, Path(scratch)).open("rb") as file,
+    ):
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _local(source: str, scratch: Path) -> Path:
     if source == "imagenet":
         folder = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
         path = folder / "models" / CACHED
         if not path.is_file():
-            raise BadInput(
+            raise Lacking(
                 f"train.recipe.image_vgg16.weights is imagenet, but {path} is not there, and a training downloads "
                 f"nothing: put Keras's {CACHED} there (keras.applications.VGG16(include_top=False) does, where there "
                 "is a network), name a path or store URL of it, or ask for `weights: random`"
@@ -89,17 +106,15 @@ def _local(source: str) -> Path:
         return path
     if "://" not in source:
         if not Path(source).is_file():
-            raise BadInput(f"train.recipe.image_vgg16.weights: no file {source}")
+            raise Lacking(f"train.recipe.image_vgg16.weights: no file {source}")
         return Path(source)
-    import tempfile
-
     from tasks.store import open_store
 
     place, _, name = source.rpartition("/")
     store = open_store(place, os.environ)
     if store.stat(name) is None:
-        raise BadInput(f"train.recipe.image_vgg16.weights: nothing at {source}")
-    path = Path(tempfile.mkdtemp(prefix="nightshift-weights-")) / CACHED
+        raise Lacking(f"train.recipe.image_vgg16.weights: nothing at {source}")
+    path = scratch / CACHED
     store.download(name, path)
     return path
 

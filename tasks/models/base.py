@@ -119,7 +119,8 @@ class MirroredRecipe(Recipe, Protocol):
     params: FitParams
 
     def fields(self) -> Mapping[str, Field]:
-        """The columns of an encoded example, ``label`` (int64) among them where there is one."""
+        """The columns of an encoded example: ``label`` (int64) among them where there is one, ``part`` (int64, from 0)
+        where a row may become several."""
 
     def encode(self, batches: Iterator[pa.Table], features: pa.Table) -> Iterator[Mapping[str, Sequence[Any]]]:
         """Map: the rows of one shard as columns of ``fields``, a few hundred examples at a time.
@@ -157,6 +158,22 @@ class MirroredRecipe(Recipe, Protocol):
         """One model of several checkpoints of one training."""
 
 
+class StreamRecipe(MirroredRecipe, Protocol):
+    """A mirrored recipe whose examples are windows of running text: with what one leaves behind, the next begins.
+
+    The examples of a split, as they are numbered, are one stream. It is cut into ``batch_size`` lanes that are read
+    side by side, a window of each a step (truncated backpropagation through time). ``losses`` finds the state of its
+    examples' lanes in ``batch["state"]``, float32 of shape ``(examples, state_size)``, all 0 where a lane begins,
+    and returns under ``state`` what the next window is to find; no gradient flows from one to the next.
+    """
+
+    streams: ClassVar[bool]
+
+    @property
+    def state_size(self) -> int:
+        """Numbers that a lane carries from window to window."""
+
+
 RECIPES: Registry[type[Recipe]] = Registry("tasks.models", kind="recipe")
 
 
@@ -166,10 +183,23 @@ def kinds_of(recipe: Any) -> tuple[str, ...]:
     return kinds
 
 
+def streams(recipe: Any) -> bool:
+    """Whether its examples are windows of a stream with a state that is carried: where it says ``streams = True``."""
+    wanted: bool = getattr(recipe, "streams", False)
+    return wanted
+
+
 def labelled(recipe: Any) -> bool:
     """Whether it learns from labels, so that a row without one is left out: unless it says ``labelled = False``."""
     wanted: bool = getattr(recipe, "labelled", True)
     return wanted
+
+
+def files_of(recipe: Any) -> dict[str, str]:
+    """Files beside the corpus that shape its models, as pretrained weights: the sha256 (hex) of each by where it lies.
+    A recipe that has some says so in a method ``files``."""
+    told = getattr(recipe, "files", None)
+    return dict(told()) if told else {}
 
 
 def judge_of(recipe: Any) -> str:

@@ -63,7 +63,7 @@ class GaussianMixture(Clusters):
     """
 
     Params: ClassVar[type[Section]] = GaussianMixtureParams
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     judge: ClassVar[str] = "mixture"
 
     def __init__(self, params: GaussianMixtureParams, seed: int) -> None:

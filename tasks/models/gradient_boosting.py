@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tasks.errors import Corrupt
+from tasks.models._cells import MOST, Cells, narrowed, seen
 from tasks.models._clusters import same_frame
-from tasks.models._regression import Regression, RegressionParams
-from tasks.models._space import Frame
+from tasks.models._regression import Regression, RegressionParams, targets_of
+from tasks.models._space import ROW, Frame
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
 from tasks.step import Shard
@@ -41,6 +42,8 @@ class BoostingModel:
 
     frame: Frame
     members: Sequence[Any]
+    codes: Sequence[Sequence[np.ndarray]]
+    """Of each member, and each category, the codes that it has seen: what is another one is missing to it."""
     weights: Sequence[float]
 
 
@@ -48,11 +51,14 @@ class BoostingModel:
 class GradientBoosting(Regression):
     """scikit-learn's HistGradientBoostingRegressor: what is hard to beat on tables of numbers and categories.
 
+    A category is one column, split by sets of its values; what is missing goes, at each split, where it fits best. A
+    value that is rarer than ``rare``, or unknown, is as if missing.
+
     Friedman, Greedy Function Approximation: A Gradient Boosting Machine, 2001; Ke et al., LightGBM, 2017.
     """
 
     Params: ClassVar[type[Section]] = GradientBoostingParams
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union",)
 
@@ -65,7 +71,13 @@ class GradientBoosting(Regression):
         from sklearn.ensemble import HistGradientBoostingRegressor
 
         frame = self._space.frame(features)
-        points, targets = self.rows(batches, frame)
+        cells = Cells.of(frame)
+        found, targets = [], list[float]()
+        for batch in batches:
+            found.append(cells.points(batch[ROW].to_pylist()))
+            targets += targets_of(batch["label"].to_pylist())
+        points, categories = np.concatenate(found), len(cells.categories)
+        codes = seen(points, categories)
         made = HistGradientBoostingRegressor(
             loss=self._params.loss,
             max_iter=self._params.iterations,
@@ -73,17 +85,23 @@ class GradientBoosting(Regression):
             max_leaf_nodes=self._params.max_leaves,
             min_samples_leaf=self._params.min_samples_leaf,
             l2_regularization=self._params.l2,
+            categorical_features=list(range(categories)) or None,
             early_stopping=False,  # it would hold rows out by chance that were given to learn from
             random_state=int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0]),
         )
-        return BoostingModel(frame, (made.fit(points, targets),), (1.0,))
+        made.fit(narrowed(points, codes), np.array(targets))
+        # It would encode anew what has codes without gaps, in columns of their order, already.
+        made._preprocessor = None
+        return BoostingModel(frame, (made,), (codes,), (1.0,))
 
     def merge(self, models: Sequence[BoostingModel], weights: Sequence[float]) -> BoostingModel:
         """All members together; each says its part's share."""
         members = [
-            (member, part * own) for model, part in zip(models, weights, strict=True) for member, own in _say(model)
+            (member, codes, part * own)
+            for model, part in zip(models, weights, strict=True)
+            for member, codes, own in _say(model)
         ]
-        return BoostingModel(same_frame(models), [member for member, _ in members], [say for _, say in members])
+        return BoostingModel(same_frame(models), *(list(column) for column in zip(*members, strict=True)))
 
     def labels(self, model: BoostingModel) -> list[str]:
         return []
@@ -92,10 +110,13 @@ class GradientBoosting(Regression):
         """One number a row, shape ``(rows,)``."""
         import numpy as np
 
-        points = self._space.points(model.frame, texts, columns)
+        rows: Sequence[Any] = columns[ROW]
+        points = Cells.of(model.frame).points(rows)
         if not len(points):
             return np.zeros(0)
-        return np.asarray(np.sum([say * member.predict(points) for member, say in _say(model)], axis=0))
+        return np.asarray(
+            np.sum([say * member.predict(narrowed(points, codes)) for member, codes, say in _say(model)], axis=0)
+        )
 
     def facts(self, model: BoostingModel) -> dict[str, int]:
         """Members, trees, nodes and columns."""
@@ -115,6 +136,7 @@ class GradientBoosting(Regression):
             "terms": "\n".join(model.frame.terms),
             **model.frame.arrays,
             "members": list(model.members),
+            "codes": [list(codes) for codes in model.codes],
             "weights": list(model.weights),
         }
         _skops.write(value, folder / _FILE)
@@ -125,38 +147,57 @@ class GradientBoosting(Regression):
         from tasks.models import _skops
 
         value: Any = _skops.read(folder / _FILE, _TYPES)
-        if not isinstance(value, dict) or set(value) != {"terms", "mean", "scale", "members", "weights"}:
+        if not isinstance(value, dict) or set(value) != {"terms", "mean", "scale", "members", "codes", "weights"}:
             raise Corrupt(f"{_FILE} is not a gradient_boosting model")
         terms, members, weights = value["terms"].split("\n"), value["members"], [float(w) for w in value["weights"]]
         arrays = {name: value[name] for name in ("mean", "scale")}
         for name, array in arrays.items():
             if array.shape != (len(terms),) or not np.isfinite(array).all():
                 raise Corrupt(f"{_FILE}: {name} is not {len(terms)} finite numbers")
-        if not members or len(members) != len(weights) or not np.isclose(sum(weights), 1):
+        codes: list[list[np.ndarray]] = value["codes"]
+        if not members or not len(members) == len(codes) == len(weights) or not np.isclose(sum(weights), 1):
             raise Corrupt(f"{_FILE}: the members' weights do not sum to 1")
-        for number, member in enumerate(members):
-            _verify(member, len(terms), f"{_FILE}: member {number}")
-        return BoostingModel(Frame(terms, arrays), members, weights)
+        frame = Frame(terms, arrays)
+        cells = Cells.of(frame)
+        for number, (member, known) in enumerate(zip(members, codes, strict=True)):
+            _verify(member, known, cells, f"{_FILE}: member {number}")
+        return BoostingModel(frame, members, codes, weights)
 
 
-def _say(model: BoostingModel) -> list[tuple[Any, float]]:
-    return list(zip(model.members, model.weights, strict=True))
+def _say(model: BoostingModel) -> list[tuple[Any, Sequence[np.ndarray], float]]:
+    return list(zip(model.members, model.codes, model.weights, strict=True))
 
 
-def _verify(member: Any, features: int, name: str) -> None:
+def _verify(member: Any, codes: Sequence[Any], cells: Cells, name: str) -> None:
     """Refuse a loaded member whose trees would make scikit-learn read outside its arrays, or round in circles."""
     import numpy as np
 
+    categories = len(cells.categories)
+    features = categories + len(cells.numbers)
     if member.n_features_in_ != features or member._baseline_prediction.shape != (1, 1):
         raise Corrupt(f"{name} has {member.n_features_in_} columns, not {features}")
+    split, mapper = np.arange(features) < categories, member._bin_mapper
+    known = [np.arange(len(each)) for each in codes]
+    if (
+        member._preprocessor is not None
+        or len(codes) != categories
+        or any(each.ndim != 1 or each.dtype != np.int64 or (np.diff(each) < 1).any() for each in codes)
+        or any(len(each) and not (each[0] >= 0 and each[-1] < MOST) for each in codes)
+        or not np.array_equal(mapper.is_categorical_, split)
+        or not all(map(np.array_equal, mapper.bin_thresholds_[:categories], known))
+    ):
+        raise Corrupt(f"{name} has other categories than its table")
     for (tree,) in member._predictors:
         nodes = tree.nodes
         own, inner = np.arange(len(nodes)), nodes["is_leaf"] == 0
         ends = [nodes[side][inner].astype(np.int64) for side in ("left", "right")]
         inside = all(((end > own[inner]) & (end < len(nodes))).all() for end in ends)
         columns = nodes["feature_idx"][inner]
-        known = ((columns >= 0) & (columns < features)).all() and not nodes["is_categorical"].any()
-        if not (len(nodes) and inside and known and np.isfinite(nodes["value"]).all()):
+        there = ((columns >= 0) & (columns < features)).all()
+        sets, by_set = tree.raw_left_cat_bitsets, nodes["is_categorical"][inner] != 0
+        there = there and sets.dtype == np.uint32 and sets.shape == (len(sets), 8)
+        there = there and (nodes["bitset_idx"][inner][by_set] < len(sets)).all() and split[columns[by_set]].all()
+        if not (len(nodes) and inside and there and np.isfinite(nodes["value"]).all()):
             raise Corrupt(f"{name} has a tree that points outside its own arrays")
 
 

@@ -13,7 +13,8 @@ from pydantic import Field
 
 from tasks.errors import BadInput
 from tasks.models import _vgg, _vocabulary
-from tasks.models._fit import FitParams
+from tasks.models._fit import ClassFitParams
+from tasks.models._focal import focal
 from tasks.models._merging import average, by_name
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.models.base import Field as Column
@@ -43,7 +44,7 @@ class Augment(Section):
     zoom: float = Field(0.1, ge=0, lt=1, description="enlarged or made smaller by up to this share")
 
 
-class ImageVgg16Params(FitParams):
+class ImageVgg16Params(ClassFitParams):
     """Parameters of ``train.recipe.image_vgg16``."""
 
     epochs: int = Field(20, ge=1, description="passes over the train split, at most")
@@ -88,7 +89,7 @@ class ImageVgg16:
 
     Params: ClassVar[type[Section]] = ImageVgg16Params
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors", "pillow")
     merges: ClassVar[tuple[str, ...]] = ("average", "vote")
     kinds: ClassVar[tuple[str, ...]] = ("images",)
@@ -115,6 +116,11 @@ class ImageVgg16:
 
     def combine(self, counts: Iterable[pa.Table], rows: int) -> pa.Table:
         return _vocabulary.combine(counts, least=1, most=rows, size=rows)
+
+    def files(self) -> Mapping[str, str]:
+        """The file of the base's weights."""
+        source = self.params.weights
+        return {} if source == "random" else {source: _vgg.digest(source)}
 
     def fields(self) -> Mapping[str, Column]:
         seen = {"features": Column("float32", (_SEEN,))} if self._cached else {"image": Column("uint8", None)}
@@ -155,10 +161,8 @@ class ImageVgg16:
 
         logits = tf.cast(network(batch["seen"], training=training), tf.float32)
         hits = tf.equal(tf.argmax(logits, axis=1, output_type=tf.int32), tf.cast(batch["label"], tf.int32))
-        return {
-            "loss": tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=logits),
-            "accuracy": tf.cast(hits, tf.float32),
-        }
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch["label"], logits=logits)
+        return {"loss": focal(loss, self.params.focal_gamma), "accuracy": tf.cast(hits, tf.float32)}
 
     def model(self, weights: Sequence[np.ndarray], features: pa.Table) -> ImageModel:
         before = self._base_weights() if self._cached else []
@@ -284,8 +288,10 @@ class ImageVgg16:
         import keras
         from keras import layers
 
+        from tasks.models._dropout import Dropout
+
         seen = keras.Input((_SEEN,), name="seen")
         # Normalised for each image alone: no statistics that workers could come apart by.
-        wide = layers.Dropout(self.params.dropout, seed=self._seed)(layers.LayerNormalization(name="norm")(seen))
+        wide = Dropout(self.params.dropout, seed=self._seed)(layers.LayerNormalization(name="norm")(seen))
         hidden = layers.Dense(self.params.hidden, activation="relu", name="hidden")(wide)
         return keras.Model(seen, layers.Dense(labels, dtype="float32", name="labels")(hidden), name="head")

@@ -48,7 +48,7 @@ class Kmeans(Clusters):
     """
 
     Params: ClassVar[type[Section]] = KmeansParams
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     judge: ClassVar[str] = "clusters"
 
     def __init__(self, params: KmeansParams, seed: int) -> None:

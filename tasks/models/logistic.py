@@ -73,7 +73,7 @@ class Logistic:
 
     Params: ClassVar[type[Section]] = LogisticParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
     merges: ClassVar[tuple[str, ...]] = ("average", "vote")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field
 
 from tasks.errors import BadInput
+from tasks.kinds._tags import allowed
 from tasks.models import _vocabulary
 from tasks.models._fit import FitParams
 from tasks.models._merging import average, by_name
@@ -49,7 +50,8 @@ class LstmTaggerParams(FitParams):
         64,
         ge=2,
         le=4096,
-        description="so many tokens are read together; a longer sentence is cut, for prediction in parts",
+        description="so many tokens are read together; a longer sentence is learned in parts, cut where no entity "
+        "goes on, and read in overlapping ones, whose tags are decided together",
     )
     max_characters: int = Field(16, ge=3, le=256, description="so many first characters of a token are read")
     max_vocabulary: int = Field(20_000, ge=1, description="words with a vector of their own: those in most sentences")
@@ -83,7 +85,7 @@ class LstmTagger:
 
     Params: ClassVar[type[Section]] = LstmTaggerParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
     merges: ClassVar[tuple[str, ...]] = ("average",)
     kinds: ClassVar[tuple[str, ...]] = ("sequences",)
@@ -120,24 +122,28 @@ class LstmTagger:
         return features
 
     def fields(self) -> Mapping[str, Column]:
-        return {name: Column("int64", None) for name in ("words", "characters", "tags")}
+        return {**{name: Column("int64", None) for name in ("words", "characters", "tags")}, "part": Column("int64")}
 
     def encode(self, batches: Iterator[pa.Table], features: pa.Table) -> Iterator[Mapping[str, Sequence[Any]]]:
         terms = features["term"].to_pylist()
         words, characters = _ids(terms), _ids(_characters(terms))
         tags = {tag: place for place, tag in enumerate(_vocabulary.labels_of(features))}
         for batch in batches:
-            rows = [
-                (tokens, given)
+            parts = [
+                (tokens[begin:end], given[begin:end], part)
                 for tokens, given in zip(batch["tokens"].to_pylist(), batch["tags"].to_pylist(), strict=True)
                 if all(tag in tags for tag in given)
+                for part, (begin, end) in enumerate(_parts(given, self.params.max_tokens, self.params.scheme))
             ]
-            read = self._read([tokens for tokens, _ in rows], words, characters)
-            yield {**read, "tags": [[tags[tag] for tag in given[: self.params.max_tokens]] for _, given in rows]}
+            yield {
+                **self._read([tokens for tokens, _, _ in parts], words, characters),
+                "tags": [[tags[tag] for tag in given] for _, given, _ in parts],
+                "part": [part for *_, part in parts],
+            }
 
     def network(self, features: pa.Table) -> keras.Model:
         terms = features["term"].to_pylist()
-        return self._network(len(terms), len(_characters(terms)), len(_vocabulary.labels_of(features)))
+        return self.built(len(terms), len(_characters(terms)), len(_vocabulary.labels_of(features)))
 
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
         import numpy as np
@@ -175,7 +181,7 @@ class LstmTagger:
         terms = features["term"].to_pylist()
         special: list[Any] = [PADDING, UNKNOWN]
         tags, theirs = _vocabulary.labels_of(features), champion.weights
-        names = list(self._layout(len(terms), len(_characters(terms)), len(tags)))
+        names = list(self.layout(len(terms), len(_characters(terms)), len(tags)))
         named = dict(zip(names, theirs, strict=True))
         warmed = dict(zip(names, start, strict=True))
         for name, mine, known in (
@@ -191,6 +197,7 @@ class LstmTagger:
         warmed["tags.kernel"] = by_name(warmed["tags.kernel"], tags, named["tags.kernel"], champion.tags, axis=1)
         for name in ("tags.bias", "crf.begin", "crf.end"):
             warmed[name] = by_name(warmed[name], tags, named[name], champion.tags)
+        warmed["crf.transitions"] = _pairs_by_name(warmed["crf.transitions"], tags, named["crf.transitions"], champion)
         return [warmed[name] for name in names]
 
     def merge(self, models: Sequence[LstmTaggerModel], weights: Sequence[float]) -> LstmTaggerModel:
@@ -203,29 +210,34 @@ class LstmTagger:
         return list(model.tags)
 
     def predict(self, model: LstmTaggerModel, texts: Sequence[str], columns: Columns = NO_COLUMNS) -> Any:
-        """The tags of each row's tokens; a sentence of more than ``max_tokens`` is read in parts."""
+        """The tags of each row's tokens; one path is decided on for a sentence of any length."""
         import numpy as np
 
         from tasks.models._crf import best_path, constraints
 
         if not model.built:
-            network = self._network(len(model.terms), len(model.characters), len(model.tags))
+            network = self.built(len(model.terms), len(model.characters), len(model.tags))
             network.set_weights(model.weights)
             model.built.append(network)
         words, characters, size = _ids(model.terms), _ids(model.characters), self.params.max_tokens
         sentences: Sequence[Any] = columns["tokens"]
-        parts = [(row, s[at : at + size]) for row, s in enumerate(sentences) for at in range(0, len(s), size)]
+        parts = [(row, *window) for row, tokens in enumerate(sentences) for window in _windows(len(tokens), size)]
         chain = [
             np.asarray(weight, np.float64) + never
             for weight, never in zip(model.weights[-3:], constraints(model.tags, self.params.scheme), strict=True)
         ]
         said: list[list[str]] = [[] for _ in sentences]
+        emitted: list[np.ndarray] = []
         for start in range(0, len(parts), _BATCH):
             some = parts[start : start + _BATCH]
-            arrays = self.inputs(self._read([tokens for _, tokens in some], words, characters))
+            read = [sentences[row][begin : begin + size] for row, begin, _, _ in some]
+            arrays = self.inputs(self._read(read, words, characters))
             emissions = np.asarray(model.built[0].predict_on_batch([arrays["words"], arrays["characters"]]), np.float64)
-            for (row, tokens), emitted in zip(some, emissions, strict=True):
-                said[row] += [model.tags[place] for place in best_path(emitted[: len(tokens)], *chain)]
+            for (row, begin, first, last), seen in zip(some, emissions, strict=True):
+                emitted.append(seen[first - begin : last - begin])
+                if last == len(sentences[row]):
+                    said[row] = [model.tags[place] for place in best_path(np.concatenate(emitted), *chain)]
+                    emitted = []
         return said
 
     def facts(self, model: LstmTaggerModel) -> dict[str, int]:
@@ -236,7 +248,7 @@ class LstmTagger:
     def save(self, model: LstmTaggerModel, folder: Path) -> None:
         from tasks.models import _tensors
 
-        layout = self._layout(len(model.terms), len(model.characters), len(model.tags))
+        layout = self.layout(len(model.terms), len(model.characters), len(model.tags))
         lists = {"terms": model.terms, "characters": model.characters, "tags": model.tags}
         _tensors.write(folder, dict(zip(layout, model.weights, strict=True)), lists)
 
@@ -244,7 +256,7 @@ class LstmTagger:
         from tasks.models import _tensors
 
         tensors, lists = _tensors.read(folder, ("characters", "tags", "terms"))
-        layout = self._layout(*(len(lists[name]) for name in ("terms", "characters", "tags")))
+        layout = self.layout(*(len(lists[name]) for name in ("terms", "characters", "tags")))
         return LstmTaggerModel(lists["terms"], lists["characters"], lists["tags"], _tensors.checked(tensors, layout))
 
     def _read(
@@ -263,7 +275,7 @@ class LstmTagger:
             "characters": spelled,
         }
 
-    def _layout(self, terms: int, characters: int, tags: int) -> Layout:
+    def layout(self, terms: int, characters: int, tags: int) -> Layout:
         """What a model's file holds: the weights in the network's order."""
         p = self.params
         wide = p.dimension + p.character_filters
@@ -283,9 +295,12 @@ class LstmTagger:
         shapes |= {"crf.transitions": (tags, tags), "crf.begin": (tags,), "crf.end": (tags,)}
         return {name: ("float32", shape) for name, shape in shapes.items()}
 
-    def _network(self, terms: int, characters: int, tags: int) -> keras.Model:
+    def built(self, terms: int, characters: int, tags: int) -> keras.Model:
+        """An untrained network over so many known words and characters."""
         import keras
         from keras import layers, ops
+
+        from tasks.models._dropout import Dropout
 
         class Chain(layers.Layer):  # type: ignore[misc]
             """Holds the scores of neighbouring tags, which the likelihood and the best path add to the emissions."""
@@ -308,12 +323,48 @@ class LstmTagger:
         convolved = layers.Conv1D(p.character_filters, 3, padding="same", activation="relu", name="convolution")(flat)
         spelling = ops.reshape(ops.max(convolved, axis=1), (-1, p.max_tokens, p.character_filters))
         vectors = layers.Embedding(terms + 2, p.dimension, name="vectors")(words)
-        both = layers.Dropout(p.dropout, seed=self._seed)(layers.Concatenate()([vectors, spelling]))
+        both = Dropout(p.dropout, seed=self._seed)(layers.Concatenate()([vectors, spelling]))
         lstm = layers.Bidirectional(layers.LSTM(p.units, return_sequences=True, seed=self._seed), name="lstm")
         read = lstm(both, mask=ops.not_equal(words, PADDING))
-        read = layers.Dropout(p.dropout, seed=self._seed)(read)
+        read = Dropout(p.dropout, seed=self._seed)(read)
         emissions = layers.Dense(tags, dtype="float32", name="tags")(read)
         return keras.Model([words, spelled], Chain(name="crf", dtype="float32")(emissions), name="lstm_tagger")
+
+
+def _pairs_by_name(start: np.ndarray, tags: Sequence[str], theirs: np.ndarray, champion: LstmTaggerModel) -> np.ndarray:
+    """The scores of neighbouring tags, from the champion where it knows both."""
+    mine = [place for place, tag in enumerate(tags) if tag in champion.tags]
+    rows = by_name(start[:, mine], tags, theirs[:, [champion.tags.index(tags[place]) for place in mine]], champion.tags)
+    warmed = start.copy()
+    warmed[:, mine] = rows
+    return warmed
+
+
+def _parts(tags: Sequence[str], size: int, scheme: str) -> Iterator[tuple[int, int]]:
+    """Where to cut a sentence into parts of at most ``size`` tokens: as late as no entity goes on, if there is such a
+    place."""
+    begin = 0
+    while begin < len(tags):
+        end = min(begin + size, len(tags))
+        if end < len(tags):
+            apart = (at for at in range(end, begin, -1) if _may_part(tags[at - 1], tags[at], scheme))
+            end = next(apart, end)
+        yield begin, end
+        begin = end
+
+
+def _may_part(before: str, tag: str, scheme: str) -> bool:
+    return allowed(before, None, scheme) and allowed(None, tag, scheme)
+
+
+def _windows(length: int, size: int) -> Iterator[tuple[int, int, int]]:
+    """Where overlapping windows over a sentence begin, and of which tokens each is asked: those far from its edges."""
+    margin = size // 4
+    begin = first = 0
+    while first < length:
+        last = length if begin + size >= length else begin + size - margin
+        yield begin, first, last
+        first, begin = last, last - margin
 
 
 def _ids(names: Sequence[str]) -> dict[str, int]:

@@ -64,7 +64,7 @@ class NaiveBayes:
 
     Params: ClassVar[type[Section]] = NaiveBayesParams
     spread: ClassVar[str] = "sharded"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "safetensors")
     merges: ClassVar[tuple[str, ...]] = ("sum", "vote")
     columns: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class Svm(Classifier):
     """
 
     Params: ClassVar[type[Section]] = SvmParams
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     types: ClassVar[frozenset[str]] = frozenset({"sklearn.svm._classes.LinearSVC"})
 
     def __init__(self, params: SvmParams, seed: int) -> None:

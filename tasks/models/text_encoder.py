@@ -83,7 +83,7 @@ class TextEncoder:
 
     Params: ClassVar[type[Section]] = TextEncoderParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = ("tensorflow", "keras", "numpy", "safetensors")
     merges: ClassVar[tuple[str, ...]] = ("average", "vote")
     columns: tuple[str, ...] = ()
@@ -222,6 +222,8 @@ class TextEncoder:
         import keras
         from keras import layers, ops
 
+        from tasks.models._dropout import Dropout
+
         params = self.params
         inputs = {
             "tokens": keras.Input((params.max_tokens,), dtype="int32", name="tokens"),
@@ -243,6 +245,6 @@ class TextEncoder:
                 params.filters, window, padding="same", activation="relu", name=f"window_{window}"
             )
             readings.append(layers.GlobalMaxPooling1D()(layers.Multiply()([convolution(vectors), mask])))
-        wide = layers.Dropout(params.dropout, seed=self._seed)(layers.Concatenate()(readings))
+        wide = Dropout(params.dropout, seed=self._seed)(layers.Concatenate()(readings))
         logits = layers.Dense(labels, dtype="float32", name="labels")(wide)
         return keras.Model(inputs, logits, name="text_encoder")

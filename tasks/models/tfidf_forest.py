@@ -73,7 +73,7 @@ class TfidfForest:
 
     Params: ClassVar[type[Section]] = TfidfForestParams
     spread: ClassVar[str] = "sharded"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()

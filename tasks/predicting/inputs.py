@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from tasks.cleaning.raw import Gone, Raw, uid_of
-from tasks.cleaning.reading import begin_of, read_rows, read_warc
+from tasks.cleaning.reading import DAMAGED, begin_of, read_rows, read_warc
 from tasks.errors import BadInput, Corrupt
 from tasks.kinds.base import Kind
+from tasks.sources.lines import csv_rows, lines_of, longest_row
 
 ROWS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".parquet": "parquet"}
 WARC = (".warc", ".warc.gz", ".warc.zst")
@@ -73,7 +75,7 @@ def _whole(path: Path, items: Iterator[_T]) -> Iterator[_T]:
     """The items; a file that cannot be read to its end is bad input, not worth a retry."""
     try:
         yield from items
-    except (Corrupt, OSError, EOFError) as error:
+    except (Corrupt, OSError, *DAMAGED) as error:
         raise BadInput(f"{path}: cannot be read: {error}") from error
 
 
@@ -101,7 +103,7 @@ def _page(path: Path, limit: int, media: str) -> Raw:
 
 def _rows(path: Path, name: str, text: str, limit: int, cells: tuple[str, ...]) -> Iterator[Raw]:
     kind = ROWS[_suffix(path)]
-    there = {"jsonl": _jsonl_keys, "csv": _csv_keys, "parquet": _parquet_keys}[kind](path)
+    there = {"jsonl": _jsonl_keys, "csv": _csv_keys, "parquet": _parquet_keys}[kind](path, longest_row(limit))
     missing = [name for name in cells or (text,) if there is not None and name not in there]
     if missing:
         hint = "The corpus's `kind` names it" if cells else "Name it with --text"
@@ -115,27 +117,30 @@ def _rows(path: Path, name: str, text: str, limit: int, cells: tuple[str, ...]) 
     yield from read_rows(path, name=name, details=details, partition=_EPOCH, limit=limit, anonymous=True, cells=cells)
 
 
-def _jsonl_keys(path: Path) -> list[str] | None:
+def _jsonl_keys(path: Path, longest: int) -> list[str] | None:
     """Keys of the first rows; None for a file without any."""
     keys: dict[str, None] = {}
     with _bytes(path) as stream:
-        for _, line in zip(range(_SAMPLE), stream, strict=False):
+        for _, line in itertools.islice(lines_of(stream, longest), _SAMPLE):
             try:
-                row = json.loads(line)
-            except ValueError:
+                row = json.loads(line or b"")
+            except (ValueError, RecursionError):
                 continue  # one bad row costs that row
             if isinstance(row, dict):
                 keys.update(dict.fromkeys(row))
     return list(keys) or None
 
 
-def _csv_keys(path: Path) -> list[str] | None:
+def _csv_keys(path: Path, longest: int) -> list[str] | None:
     with _bytes(path) as stream:
-        header = next(csv.reader([stream.readline().decode("utf-8", "replace")]), [])
-    return [column.removeprefix("\ufeff") for column in header] or None
+        try:
+            _, header = next(csv_rows(stream, longest), (0, None))
+        except csv.Error as error:
+            raise BadInput(f"{path}: not readable as CSV: {error}") from error
+    return [column.removeprefix("\ufeff") for column in header or ()] or None
 
 
-def _parquet_keys(path: Path) -> list[str] | None:
+def _parquet_keys(path: Path, longest: int) -> list[str] | None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

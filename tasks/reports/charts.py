@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from tasks.reports.plots import CANDIDATE, CHAMPION, GRID, INK, SOFT, TEST, _bare
+from tasks.reports.plots import CANDIDATE, CHAMPION, GRID, INK, SOFT, TEST, bare
 from tasks.reports.statistics import EDGES
 
 _BARS = 15
@@ -101,7 +101,7 @@ def _days(axes: Any, days: Sequence[str]) -> None:
 def _axes(width: float, height: float) -> tuple[Figure, Any]:
     figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
     axes = figure.subplots()
-    _bare(axes)
+    bare(axes)
     return figure, axes
 
 

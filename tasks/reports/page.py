@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.judging.base import Judge, Measure
     from tasks.models._telling import Sheet
     from tasks.reports.history import PastRun
+    from tasks.reports.study import Study
     from tasks.training import Training
 
 _TOP_CONFUSIONS = 12
@@ -39,6 +40,8 @@ class Report:
     """Of a mirrored training, by epoch."""
     folds: Mapping[str, Any] | None = None
     """What a cross-validation says: ``tasks.crossvalidate.summary``."""
+    study: Study | None = None
+    """The search that found the parameters."""
     sheets: Sequence[Sheet] = ()
     """What the model tells of itself."""
 
@@ -49,6 +52,8 @@ class Report:
         champion = self.champion["metrics"]["validation"]["per_class"] if self.champion else None
         curves = {"curves": plots.curves(self.curves, folder / "curves.png")} if self.curves else {}
         told = {"history": plots.history(self.runs, folder / "history.png", self.measures[0])}
+        if self.study:
+            told |= self.study.plots(folder)
         if own := getattr(self.scores["validation"], "plots", None):
             told |= own(folder)
         if not self.metrics["validation"]["per_class"]:

@@ -53,8 +53,8 @@ def confusion(pairs: Pairs, path: Path) -> Path:
     bar = figure.colorbar(image, ax=axes, shrink=0.7, aspect=30)
     bar.set_label("share of the true class", color=SOFT)
     bar.outline.set_visible(False)
-    _bare(axes)
-    return _save(figure, path)
+    bare(axes)
+    return save(figure, path)
 
 
 def classes(candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, path: Path) -> Path:
@@ -87,8 +87,8 @@ def classes(candidate: Mapping[str, Any], champion: Mapping[str, Any] | None, pa
     axes.invert_yaxis()
     axes.set_xlabel("F1 on validation (rows of the class in brackets)", color=SOFT)
     axes.grid(axis="x", color=GRID, zorder=0)
-    _bare(axes)
-    return _save(figure, path)
+    bare(axes)
+    return save(figure, path)
 
 
 def history(runs: Sequence[PastRun], path: Path, measure: Measure = CLASSES[0]) -> Path:
@@ -111,8 +111,8 @@ def history(runs: Sequence[PastRun], path: Path, measure: Measure = CLASSES[0]) 
     axes.set_ylabel(measure.title, color=SOFT)
     axes.grid(axis="y", color=GRID)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9, labelcolor=INK)
-    _bare(axes)
-    return _save(figure, path)
+    bare(axes)
+    return save(figure, path)
 
 
 def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> Path:
@@ -133,8 +133,8 @@ def curves(epochs: Sequence[Mapping[str, Any]], path: Path) -> Path:
         axes.set_xlabel("epoch", color=SOFT)
         axes.grid(axis="y", color=GRID)
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False, fontsize=9, labelcolor=INK)
-        _bare(axes)
-    return _save(figure, path)
+        bare(axes)
+    return save(figure, path)
 
 
 def residuals(said: np.ndarray, left: np.ndarray, path: Path) -> Path:
@@ -149,8 +149,8 @@ def residuals(said: np.ndarray, left: np.ndarray, path: Path) -> Path:
     beside.set_xlabel("rows", color=SOFT)
     for each in (axes, beside):
         each.grid(axis="y", color=GRID)
-        _bare(each)
-    return _save(figure, path)
+        bare(each)
+    return save(figure, path)
 
 
 def _worker(epoch: Mapping[str, Any], worker: int) -> Mapping[str, float]:
@@ -174,13 +174,15 @@ def _matrix(pairs: Pairs) -> tuple[list[str], np.ndarray]:
     return labels, counts
 
 
-def _bare(axes: Axes) -> None:
+def bare(axes: Axes) -> None:
+    """Take off frame and ticks."""
     axes.tick_params(length=0, labelcolor=INK)
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG whose bytes are the same for the same picture."""
     figure.savefig(path, metadata={"Software": None})
     return path
