@@ -118,6 +118,8 @@ class Hub:
             case "stopping":
                 self._told.append(worker)
                 self.log.warning("worker was told to leave", peer=worker)
+                if worker and self._gone:  # which makes the checkpoint, and may not hear of it by any other way
+                    self.send(0, {"kind": "order", "order": "stop"})
             case "preempted":
                 self._left(worker, bool(message.get("entered")), str(message.get("message")))
 

@@ -16,6 +16,7 @@ from tasks.gang.twin import run_twin
 from tasks.step import Context, Shard, StepResult
 from tasks.training.mirrored.devices import processors
 from tasks.training.mirrored.job import Job
+from tasks.training.parameter_server.roles import Roles
 from tasks.training.runs import Training, recipe_code
 
 PROGRAM = (sys.executable, "-c", "from tasks.cli import main; main()")
@@ -29,13 +30,19 @@ def start_worker(
 ) -> StepResult:
     """Be worker ``worker`` of the gang at ``peers``; ``corpus`` is what ``--corpus`` said. See ``supervise``."""
     addresses = parse(peers)
+    if training.asynchronous and worker.count != training.corpus.gang:
+        raise BadInput(
+            f"--worker {worker}: strategy parameter_server of corpus {training.corpus.corpus} has "
+            f"{training.corpus.gang} members (a chief, resources.parameter_servers, resources.workers): give "
+            f"--worker {min(worker.index, training.corpus.gang - 1)}/{training.corpus.gang}"
+        )
     if len(addresses) != worker.count:
         raise BadInput(
             f"--worker {worker} is one of {worker.count} workers, but --peers names {len(addresses)}: give the address "
             "of each worker, in order"
         )
     try:
-        if done := _prepare(context, training, worker.count):
+        if done := _prepare(context, training):
             return done
         timing = Timing.of(context.corpus.resources.watchdogs)
         identity = Identity(
@@ -48,7 +55,9 @@ def start_worker(
         )
         log = context.log.bind(worker=str(worker), generation=generation)
         command = [*child_command(), f"--corpus={corpus}", f"--snapshot={training.snapshot_id}"]
-        payload = supervise(worker.index, addresses, identity, command, _environment(context), timing, log)
+        replaceable = training.asynchronous and Roles.of(context.corpus.resources).replaceable(worker.index)
+        environment = _environment(context)
+        payload = supervise(worker.index, addresses, identity, command, environment, timing, log, replaceable)
     except SystemExit as told:
         if told.code != _TERMINATED:
             raise
@@ -57,12 +66,12 @@ def start_worker(
 
 
 def start_all(context: Context, training: Training, corpus: str, generation: str | None) -> StepResult:
-    """Run all ``resources.workers`` as processes of this machine, on a share of its processors each. See ``run_twin``.
+    """Run the whole gang as processes of this machine, on a share of its processors each. See ``run_twin``.
 
     ``NIGHTSHIFT_CPUS``, where it is set, is each worker's already.
     """
-    workers = context.corpus.resources.workers
-    if done := _prepare(context, training, workers):
+    workers = training.corpus.gang
+    if done := _prepare(context, training):
         return done
     peers = ",".join(map(str, on_loopback(workers)))
     generation = generation or secrets.token_hex(4)
@@ -84,11 +93,11 @@ def child_command() -> list[str]:
     return [sys.executable, "-m", "tasks.training.mirrored.worker"]
 
 
-def _prepare(context: Context, training: Training, workers: int) -> StepResult | None:
+def _prepare(context: Context, training: Training) -> StepResult | None:
     job = Job.of(context, training)
     if done := job.done():
         return done
-    job.require_learnable(workers)
+    job.require_learnable(context.corpus.resources.workers)
     return None
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _SAY_SECONDS = 5.0
 _STACKS_SECONDS = 1.0
+_IN_A_ROW = 5
+"""Training processes that may take another's place without having done anything themselves."""
 
 
 def supervise(
@@ -36,11 +38,13 @@ def supervise(
     environment: Mapping[str, str],
     timing: Timing,
     log: FilteringBoundLogger,
+    replaceable: bool = False,
 ) -> Mapping[str, Any]:
     """Be worker ``worker`` of a gang: run ``command`` as its child beside the other workers' to the common end.
 
     Returns worker 0's payload, in every worker. Must be called from the main thread of a process without other
-    children: whatever descends from this process is dead when it returns, and its temporary files are gone.
+    children: whatever descends from this process is dead when it returns, and its temporary files are gone. A child
+    that is ``replaceable`` and dies once training has begun is started again, and nobody else hears of it.
 
     Raises:
         PeerLost: a worker died, hung, or never came; the message names it.
@@ -58,7 +62,7 @@ def supervise(
         else:
             uplink = HubThere(worker, identity, peers[0], timing, selector, news.append, log)
         config = {**environment, "TF_CONFIG": addresses.tf_config(peers, worker)}
-        supervisor = Supervisor(worker, uplink, news, selector, command, config, timing, log)
+        supervisor = Supervisor(worker, uplink, news, selector, command, config, timing, log, replaceable)
         with signals.heard(selector, supervisor.signalled, signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             try:
                 end = supervisor.run()
@@ -82,7 +86,9 @@ class Supervisor:
         environment: Mapping[str, str],
         timing: Timing,
         log: FilteringBoundLogger,
+        replaceable: bool = False,
     ) -> None:
+        self._replaceable, self._replaced, self._in_vain = replaceable, 0, 0
         self._worker, self._uplink, self._news, self._selector = worker, uplink, news, selector
         self._command, self._environment, self._timing, self._log = command, environment, timing, log
         self._child: Child | None = None
@@ -170,6 +176,12 @@ class Supervisor:
 
     def _event(self, event: Mapping[str, Any]) -> None:
         match event.get("event"):
+            case "ready" if self._replaced and self._child:  # the gang has long begun
+                self._child.order("restore", checkpoint=None)
+                return
+            case "restored" if self._replaced and self._child:
+                self._child.order("go")
+                return
             case "error" if event.get("type") == Preempted.__name__:
                 self._at_rest = True
                 self._uplink.send({"kind": "preempted", "entered": self._entered, "message": event.get("message")})
@@ -181,8 +193,10 @@ class Supervisor:
                 self._at_rest = True
                 self._log.info("done")
             case "step":
+                self._in_vain = 0
                 self._progress(event)
             case "alive":
+                self._in_vain = 0
                 if event.get("doing") != self._doing:
                     self._log.info("doing", what=event.get("doing"))
             case name:
@@ -205,7 +219,22 @@ class Supervisor:
         elif tree.reap(self._child.pid):
             code = self._child.gone()
             if not self._at_rest:
-                self._fall(ended(self._worker, code))
+                self._died(ended(self._worker, code))
+
+    def _died(self, cause: Cause) -> None:
+        """The child is dead: another one takes its place, or this worker ends."""
+        if not (self._replaceable and self._entered) or self._told or self._own or self._end:
+            self._fall(cause)
+            return
+        self._replaced += 1
+        self._in_vain += 1
+        if self._in_vain > _IN_A_ROW:
+            self._log.error("no training process stays alive here", tried=_IN_A_ROW)
+            self._fall(cause)
+            return
+        self._stopped = None
+        self._log.warning("another training process takes its place", because=cause.message, so_far=self._replaced)
+        self._start()
 
     def _leave(self) -> None:
         self._told = time.monotonic()
@@ -247,9 +276,9 @@ class Supervisor:
             return
         self._stopped = (self._stopped or now) if self._child.stopped else None
         if self._stopped and now - self._stopped > self._timing.stopped:
-            self._fall(
-                lost(self._worker, f"its training process was stopped (SIGSTOP) for {now - self._stopped:.0f} s")
-            )
+            self._child.kill()
+            what = f"its training process was stopped (SIGSTOP) for {now - self._stopped:.0f} s"
+            self._died(lost(self._worker, what))
 
     def _part(self, end: End) -> None:
         """Let the child and those who listen to the hub leave by themselves, for a while."""

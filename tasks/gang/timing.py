@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Watchdogs
+    from tasks.config.resources import Watchdogs
 
 
 @dataclass(frozen=True, slots=True)

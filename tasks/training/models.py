@@ -45,6 +45,8 @@ def store_model(
         "labels": recipe.labels(model),
         "files": names,
     }
+    if training.search:
+        details["search"] = dict(training.search)
     if isinstance(model, Votes):
         details["vote"] = list(model.weights)
     return entries, details

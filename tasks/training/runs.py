@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import BadInput
+from tasks.errors import Lacking
 from tasks.models.base import RECIPES, Recipe
 from tasks.section import digest_of
 from tasks.step import Shard
@@ -24,22 +25,26 @@ def recipe_code(name: str) -> dict[str, Any]:
     """Declared version of a recipe and the installed versions of the libraries that shape its models.
 
     Raises:
-        BadInput: a library is not installed here.
+        Lacking: a library is not installed here.
     """
     recipe = RECIPES.get(name)
-    return {"recipe": name, "version": recipe.version, "libraries": {n: _installed(n, name) for n in recipe.libraries}}
+    found = {library: _installed(library) for library in recipe.libraries}
+    if missing := [library for library, there in found.items() if there is None]:
+        raise Lacking(
+            f"recipe {name} needs {', '.join(missing)}, not installed here: in pods, name an image that has them in "
+            "kubernetes.trainer_image, or add them to containers/trainer/requirements.in and `make lock images`; else "
+            "install them, or choose another recipe in train.recipe"
+        )
+    return {"recipe": name, "version": recipe.version, "libraries": found}
 
 
-def _installed(library: str, recipe: str) -> str:
+def _installed(library: str) -> str | None:
     for name in _BUILDS.get(library, (library,)):
         try:
             return version(name)
         except PackageNotFoundError:
             continue
-    raise BadInput(
-        f"recipe {recipe} needs {library}, which is not installed here: run its steps in an environment or image that "
-        f"has it, or choose another recipe"
-    )
+    return None
 
 
 def run_id(corpus: Corpus, snapshot: Manifest) -> str:
@@ -89,11 +94,14 @@ class Training:
     corpus: Corpus
     snapshot: Manifest
     run: str
+    search: Mapping[str, Any] | None = None
+    """Where its parameters come from, if a search found them: ``folder`` and ``digest`` of the search, ``trial``,
+    ``parameters``, ``metric`` and ``value``."""
 
     @classmethod
-    def of(cls, corpus: Corpus, snapshot: Manifest) -> Training:
+    def of(cls, corpus: Corpus, snapshot: Manifest, search: Mapping[str, Any] | None = None) -> Training:
         """The training that ``corpus`` makes of ``snapshot``."""
-        return cls(corpus, snapshot, run_id(corpus, snapshot))
+        return cls(corpus, snapshot, run_id(corpus, snapshot), search)
 
     @property
     def snapshot_id(self) -> str:
@@ -109,6 +117,11 @@ class Training:
     def mirrored(self) -> bool:
         """Whether all workers train one model in step; else each shard is fitted alone."""
         return RECIPES.get(self.corpus.train.recipe.name).spread == "mirrored"
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether its workers train one model through parameter servers, each at its own pace."""
+        return self.corpus.train.strategy == "parameter_server"
 
     @property
     def parts(self) -> tuple[Shard, ...]:

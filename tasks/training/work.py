@@ -18,20 +18,34 @@ if TYPE_CHECKING:
 
 
 def open_training(context: Context, snapshot: str) -> Training:
-    """The training that the corpus makes of a snapshot, given by id or manifest URL."""
+    """The training that the corpus makes of a snapshot, given by id or manifest URL.
+
+    Its parameters are those that the corpus's search found best, if it has one.
+
+    Raises:
+        BadInput: there is no such snapshot, or the search has not come to its end.
+    """
     from tasks.snapshot import resolve
 
-    return Training.of(context.corpus, resolve(context, snapshot))
+    found = resolve(context, snapshot)
+    if context.corpus.search is None:
+        return Training.of(context.corpus, found)
+    from tasks.searching.hunt import Hunt
+
+    return Hunt.of(context.corpus, found).training(context)
 
 
-def claim(context: Context, training: Training, step: Step, folder: str, reads: Iterable[Read] = ()) -> Work:
+def claim(
+    context: Context, training: Training, step: Step, folder: str, reads: Iterable[Read] = (), own: str = ""
+) -> Work:
     """The work of ``step`` in ``folder``, which reads the snapshot and ``reads``.
 
-    The recipe's code needs no place in its fingerprint: it is part of the run's id, hence of the folder.
+    The recipe's code needs no place in its fingerprint: it is part of the run's id, hence of the folder. ``own`` is
+    what else shapes this work alone.
     """
     snapshot = f"snapshots/{context.corpus.corpus}/{training.snapshot_id}"
     whole = (Read(snapshot, training.snapshot, "snapshot"), *reads)
-    return Work(context, step, folder, name=training.run, config=training.config, reads=whole)
+    return Work(context, step, folder, name=training.run, config=training.config + own, reads=whole)
 
 
 def add_table(work: Work, role: str, table: pa.Table) -> FileEntry:

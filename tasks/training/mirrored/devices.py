@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import BadInput
+from tasks.errors import BadInput, Lacking
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,13 +43,21 @@ def prepare(gpus: int, cpus: int) -> None:
     """Settle TensorFlow before anything runs: threads, determinism, GPU memory.
 
     Raises:
-        BadInput: fewer GPUs are visible than ``gpus``.
+        Lacking: fewer GPUs are visible than ``gpus``.
     """
+    import tensorflow as tf
+
+    settle(gpus, cpus)
+    tf.config.experimental.enable_op_determinism()
+
+
+def settle(gpus: int, cpus: int) -> None:
+    """The same without determinism, of which there is none where workers do not wait for each other."""
     import tensorflow as tf
 
     visible = tf.config.list_physical_devices("GPU")
     if gpus > len(visible):
-        raise BadInput(
+        raise Lacking(
             f"resources.gpus is {gpus}, but this worker sees {len(visible)}: run it on a node that has them, in an "
             "image whose TensorFlow has CUDA, or set resources.gpus to 0"
         )
@@ -57,7 +65,6 @@ def prepare(gpus: int, cpus: int) -> None:
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
     tf.config.threading.set_inter_op_parallelism_threads(max(2, cpus))  # a sum waits on one while another computes
-    tf.config.experimental.enable_op_determinism()
 
 
 def strategy(workers: int, timeout: float) -> tf.distribute.Strategy:

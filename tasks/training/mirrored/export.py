@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.models.base import streams
 from tasks.step import Shard, StepResult
 from tasks.training.mirrored.job import Job
 from tasks.training.models import store_model
@@ -54,6 +55,7 @@ def _part(
 ) -> StepResult:
     context, training, work = job.context, job.training, job.work(part)
     model = job.recipe.model(weights, features)
+    job.require_files()  # which the model may just have taken something from
     files, details = store_model(context, training, training.model(part), model)
     with tempfile.TemporaryDirectory(prefix="nightshift-curves-") as scratch:
         path = Path(scratch) / "curves.json"
@@ -61,13 +63,19 @@ def _part(
         files.append(work.add("curves", path))
     curve = {key: value for key, value in state.epochs[epoch].items() if key != "workers"}
     counts = {
-        "rows": sum(entry.rows for entry in job.files("train")),
+        "rows": _rows(job),
         "labels": job.features.manifest.counts["labels"],
         "epochs": len(state.epochs),
         **job.recipe.facts(model),
     }
     details |= {"epoch": curve, "warm_start": state.begun}
     return work.commit(files, counts=counts, details=details, volatile=_measured(timings, workers))
+
+
+def _rows(job: Job) -> int:
+    if streams(job.recipe):  # whose examples are windows, not rows
+        return int(job.features.manifest.counts["rows"])
+    return sum(entry.rows for entry in job.files("train"))
 
 
 def _measured(timings: Timings, workers: int) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import cast
 
 from tasks.catalog import FileEntry
 from tasks.errors import BadInput
-from tasks.models.base import MirroredRecipe
+from tasks.models.base import MirroredRecipe, files_of
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training.runs import Training
 from tasks.training.work import claim
 from tasks.work import Read, Work, read
 
-STEP = Step("train", 1, ("pyarrow", "numpy"))
+STEP = Step("train", 2, ("pyarrow", "numpy"))
 """The loop's own version; the recipe's libraries, TensorFlow among them, are in the run's id."""
 
 
@@ -93,6 +93,22 @@ class Job:
         for shard in self.examples:
             counted.update({int(label): rows for label, rows in shard.manifest.details["labels"].items()})
         return dict(sorted(counted.items()))
+
+    def require_files(self) -> None:
+        """Refuse to train with other files beside the corpus, as pretrained weights, than were there at encoding.
+
+        Raises:
+            BadInput: one was replaced since, or no shard was encoded with it.
+        """
+        there = files_of(self.recipe)
+        for shard, read_ in zip(self.training.shards, self.examples, strict=True):
+            encoded = read_.manifest.details.get("files", {})
+            if other := sorted(name for name in {*there, *encoded} if there.get(name) != encoded.get(name)):
+                raise BadInput(
+                    f"train.recipe.{self.training.corpus.train.recipe.name}: {', '.join(other)} is not the file that "
+                    f"shard {shard} was encoded with: a model would be half of one, half of the other. Run "
+                    f"{encode_command(self.training, shard)} again, or put the file back"
+                )
 
     def require_learnable(self, workers: int) -> None:
         """Refuse what no training can come of, before a worker starts.

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import BadInput, NightshiftError, Preempted
 from tasks.log import Progress
+from tasks.models.base import streams
 from tasks.training.mirrored.checkpoint import Checkpoint
 from tasks.training.mirrored.feed import Batch, Feed, Slicer
+from tasks.training.mirrored.lanes import Lanes
 from tasks.training.mirrored.network import EXAMPLES, STOP, WAITED, Network, Report
-from tasks.training.mirrored.order import Order, in_sequence
+from tasks.training.mirrored.order import InSequence, Order
 from tasks.training.mirrored.patience import busy
 from tasks.training.mirrored.schedule import learning_rate
 from tasks.training.mirrored.state import State, kept, means, stops
@@ -72,8 +75,10 @@ class Loop:
         log: FilteringBoundLogger,
         saver: Saver | None,
         every: float,
+        watch: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
-        """``saver`` stores the checkpoints, worker 0's alone; ``every`` are the seconds between two."""
+        """``saver`` stores the checkpoints, worker 0's alone; ``every`` are the seconds between two. ``watch``
+        is told of each epoch but the last, as the curves have it; what it raises ends the training."""
         self.network = network
         self._slicer = slicer
         self._examples: Examples = slicer.examples
@@ -82,7 +87,11 @@ class Loop:
         self._log = log
         self._saver = saver
         self._every = every
-        self.order = Order(seed, self._examples.sizes("train"), params.batch_size)
+        self._watch = watch
+        sizes, judged = (self._examples.sizes(split) for split in ("train", "validation"))
+        stream, size = streams(slicer.recipe), params.batch_size
+        self.order: Order | Lanes = Lanes(seed, sizes, size) if stream else Order(seed, sizes, size)
+        self._validation: InSequence | Lanes = Lanes(None, judged, size) if stream else InSequence(judged, size)
         self.steps = params.epochs * self.order.steps
         """Of the whole training, unless it stops early."""
         self.state = State()
@@ -138,6 +147,8 @@ class Loop:
         """The steps of what is left of this epoch."""
         state, params = self.state, self._params
         until = (len(state.epochs) + 1) * self.order.steps
+        if state.step % self.order.steps == 0:
+            self.network.forget()
         waited = 0.0
         while state.step < until:
             asked = time.monotonic()
@@ -178,14 +189,16 @@ class Loop:
             self.kept[epoch] = self.network.weights()
         self.kept = {epoch: self.kept[epoch] for epoch in wanted}
         self._log.info("epoch", **{key: value for key, value in entry.items() if key != "workers"})
+        if self._watch and not stops(state.epochs, self._params):
+            self._watch(entry)
 
     def _validate(self) -> dict[str, float]:
         """The means of losses and metrics over the validation split, the same on every worker; empty without one."""
-        total, size = sum(self._examples.sizes("validation")), self._params.batch_size
-        steps = -(-total // size)
+        steps = self._validation.steps
         if not steps:
             return {}
-        feed = Feed(lambda step: self._slicer.batch("validation", step, in_sequence(total, size, step)), range(steps))
+        self.network.forget()
+        feed = Feed(lambda step: self._slicer.batch("validation", step, self._validation.batch(step)), range(steps))
         sums: list[float] = []
         said = 0.0
         try:

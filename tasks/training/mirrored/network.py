@@ -14,7 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from tasks.errors import BadInput, Corrupt
-from tasks.models.base import MirroredRecipe
+from tasks.models._dropout import Dropout
+from tasks.models.base import MirroredRecipe, StreamRecipe, streams
+from tasks.training.mirrored.carried import Carried
 from tasks.training.mirrored.feed import Batch
 from tasks.training.mirrored.optimizer import optimizer
 
@@ -40,8 +42,9 @@ class Report:
 class Network:
     """One network on all replicas. Every method that computes must be called by every worker alike.
 
-    Randomness of a step is a function of seed, step and replica: each replica draws its own dropout
-    masks, and a resumed training draws the ones that it would have drawn.
+    Randomness of a step is a function of seed and step alone where layers draw for the whole global batch, as
+    ``tasks.models._dropout`` does: any number of workers drops the same units. Other layers (an augmentation of
+    images) draw for each replica. A resumed training draws what it would have drawn.
     """
 
     def __init__(
@@ -63,14 +66,22 @@ class Network:
         keras.mixed_precision.set_dtype_policy(params.precision)
         with strategy.scope():
             self.model = recipe.network(features)
-            _refuse_drifting(self.model)
+            refuse_drifting(self.model)
             self.optimizer = optimizer(params)
             self.optimizer.build(self.model.trainable_variables)
+            self._carried = self._lanes(recipe) if streams(recipe) else None
         weights = {id(variable) for variable in self.model.weights}
         self._seeds = [variable for variable in self.model.variables if id(variable) not in weights]
+        layers = self.model._flatten_layers()
+        common = {id(layer.seed_generator.state) for layer in layers if isinstance(layer, Dropout) and layer.rate}
+        self._common = [id(variable) in common for variable in self._seeds]
         self._step = tf.function(self._train, reduce_retracing=True, autograph=False)
         self._judge = tf.function(self._evaluate, reduce_retracing=True, autograph=False)
         self._meet = tf.function(self._agree, autograph=False)
+
+    def _lanes(self, recipe: Any) -> Carried:
+        stream: StreamRecipe = recipe
+        return Carried(stream.params.batch_size, stream.state_size, self.total)
 
     # what is computed together
 
@@ -137,7 +148,8 @@ class Network:
     def variables(self) -> dict[str, Any]:
         """All that a checkpoint keeps of network, its seed generators and optimizer, by name."""
         named = {f"network/{i:05d}": variable for i, variable in enumerate(self.model.variables)}
-        return named | {f"optimizer/{i:05d}": variable for i, variable in enumerate(self.optimizer.variables)}
+        named |= {f"optimizer/{i:05d}": variable for i, variable in enumerate(self.optimizer.variables)}
+        return named | ({"carried": self._carried.variable} if self._carried else {})
 
     def snapshot(self) -> dict[str, tf.Tensor]:
         """The variables' values now. Quick: a value is copied only when a later step changes it."""
@@ -183,6 +195,12 @@ class Network:
         """Start from these weights, in the order of ``weights``, and not from the ones drawn."""
         self.model.set_weights(list(weights))
 
+    def forget(self) -> None:
+        """Begin the stream anew: no lane carries anything."""
+        if self._carried:
+            with self._strategy.scope():
+                self._carried.forget()
+
     # graphs
 
     def _train(
@@ -201,11 +219,13 @@ class Network:
         def forward(batch: Any, real: tf.Tensor, weights: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
             context = tf.distribute.get_replica_context()
             seeds = [tf.convert_to_tensor(seed.value) for seed in self._seeds]
-            place = (number * self.total + tf.cast(context.replica_id_in_sync_group, tf.int64)) * _CALLS
-            for variable, seed in zip(self._seeds, seeds, strict=True):
-                variable.assign(tf.stack([seed[0], tf.cast(place, seed.dtype)]))
+            own_place = number * self.total + tf.cast(context.replica_id_in_sync_group, tf.int64)
+            for i, (variable, seed) in enumerate(zip(self._seeds, seeds, strict=True)):
+                place = (number if self._common[i] else own_place) * _CALLS
+                # A recipe gives all its layers one seed: those of the same shape would draw the same.
+                variable.assign(tf.stack([seed[0] + i, tf.cast(place, seed.dtype)]))
             with tf.GradientTape() as tape:
-                measured = self._recipe.losses(self.model, batch, True)
+                measured, left = self._measure(batch, True)
                 loss = tf.reduce_sum(tf.cast(measured["loss"], tf.float32) * weights) / examples
                 if self.model.losses:  # what layers add of themselves, as a weight's norm
                     loss += tf.add_n(self.model.losses) / self.total
@@ -222,7 +242,10 @@ class Network:
             # Dense: summing an embedding's slices over workers would gather them first, which took longer.
             dense = [tf.convert_to_tensor(gradient) for gradient, _ in known]
             row = self._row(measured, real, weights, own)
-            *summed, rows = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, row])
+            lanes = self._carried.spread(left, real) if self._carried else []
+            *summed, rows = context.all_reduce(tf.distribute.ReduceOp.SUM, [*dense, *lanes, row])
+            if self._carried:
+                self._carried.keep(summed.pop())
             return [gradient / scale for gradient in summed] if self._dynamic else summed, rows
 
         def apply(gradients: list[tf.Tensor]) -> None:
@@ -243,11 +266,24 @@ class Network:
 
     def _evaluate(self, batch: Any, real: Any, own: tf.Tensor) -> tf.Tensor:
         def forward(batch: Any, real: tf.Tensor) -> tf.Tensor:
-            measured = self._recipe.losses(self.model, batch, False)
+            measured, left = self._measure(batch, False)
             row = self._row(measured, real, real, own)
-            return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, row)
+            lanes = self._carried.spread(left, real) if self._carried else []
+            context = tf.distribute.get_replica_context()
+            *summed, rows = context.all_reduce(tf.distribute.ReduceOp.SUM, [*lanes, row])
+            if self._carried:
+                self._carried.keep(*summed)
+            return rows
 
         return self._one(self._strategy.run(forward, args=(batch, real)))
+
+    def _measure(self, batch: Any, training: bool) -> tuple[dict[str, tf.Tensor], Any]:
+        """What the recipe measures, and the state that a stream's examples leave behind."""
+        if self._carried is None:
+            return dict(self._recipe.losses(self.model, batch, training)), None
+        size = tf.shape(next(iter(batch.values())))[0]
+        measured = dict(self._recipe.losses(self.model, {**batch, "state": self._carried.of(size)}, training))
+        return measured, measured.pop("state")
 
     def _agree(self, values: tf.Tensor) -> tf.Tensor:
         def forward() -> tf.Tensor:
@@ -294,11 +330,29 @@ class Network:
         return np.asarray(whole.reshape(self.workers, self._local, -1).sum(axis=1))
 
 
-def _refuse_drifting(model: keras.Model) -> None:
-    """Refuse layers that keep statistics of what they saw: each worker's would be its own, with no error."""
+def refuse_drifting(model: keras.Model) -> None:
+    """Refuse layers that keep statistics of what they saw, or that drop or disturb other units on each replica: each
+    worker's would be its own, with no error."""
     for layer in model._flatten_layers():
+        if not isinstance(layer, Dropout) and (draws := _drawing(layer)):
+            raise BadInput(
+                f"layer {layer.name!r} of the recipe's network is Keras's {type(layer).__name__} with {draws}: another "
+                "number of workers would draw other masks; use tasks.models._dropout.Dropout"
+            )
         if isinstance(layer, keras.layers.BatchNormalization):
             raise BadInput(
                 f"layer {layer.path!r} of the recipe's network is a BatchNormalization: its statistics would drift "
                 "apart between workers; use LayerNormalization or GroupNormalization"
             )
+
+
+def _drawing(layer: keras.Layer) -> str:
+    """What a layer draws its masks or its noise by, as ``rate=0.5``; nothing where it draws none.
+
+    Of Keras's layers those that draw while they train have a ``seed_generator``: dropouts, noises, the cells of
+    recurrent layers, attention. Augmentations of what comes in have another one.
+    """
+    if not isinstance(getattr(layer, "seed_generator", None), keras.random.SeedGenerator):
+        return ""
+    known = {name: getattr(layer, name, None) for name in ("rate", "stddev", "dropout", "recurrent_dropout")}
+    return ", ".join(f"{name}={value}" for name, value in known.items() if isinstance(value, int | float) and value > 0)

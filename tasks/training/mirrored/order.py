@@ -62,9 +62,17 @@ class Order:
         return np.random.default_rng([self._seed, epoch, shard]).permutation(self.sizes[shard])
 
 
-def in_sequence(total: int, batch_size: int, step: int) -> Numbers:
-    """The same without chance, for validation: batch ``step`` of the examples as they are numbered."""
-    return np.arange(step * batch_size, min((step + 1) * batch_size, total), dtype=np.int64)
+class InSequence:
+    """The same without chance, for validation: one pass over the examples as they are numbered."""
+
+    def __init__(self, sizes: Sequence[int], batch_size: int) -> None:
+        self._total = sum(sizes)
+        self._batch_size = batch_size
+        self.steps = -(-self._total // batch_size)
+
+    def batch(self, step: int) -> Numbers:
+        """The numbers of the examples of one global step."""
+        return np.arange(step * self._batch_size, min((step + 1) * self._batch_size, self._total), dtype=np.int64)
 
 
 def share(batch: Numbers, replica: int, replicas: int, size: int) -> tuple[Numbers, NDArray[np.float32]]:

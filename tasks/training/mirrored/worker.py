@@ -17,6 +17,8 @@ import click
 from tasks import log
 from tasks.command import given_corpus, make_context
 from tasks.gang.line import ChildEnd, serve
+from tasks.searching.bench import referee_of
+from tasks.training.begin import begin_with
 from tasks.training.mirrored.job import Job
 from tasks.training.mirrored.patience import busy, patiently
 from tasks.training.warm import warm_start
@@ -40,7 +42,12 @@ def train(end: ChildEnd, context: Context, snapshot: str) -> Mapping[str, Any] |
     log = context.log.bind(worker=worker)
     resources = context.corpus.resources
     job = patiently(lambda: Job.of(context, open_training(context, snapshot)), log, "reading the manifests")
+    if job.training.asynchronous:
+        from tasks.training.parameter_server.member import take_part
+
+        return take_part(end, job)
     job.require_learnable(workers)
+    job.require_files()
     devices.prepare(resources.gpus, devices.processors(os.environ))
     timeout = (resources.watchdogs.startup + resources.watchdogs.step).total_seconds()
     strategy = devices.strategy(workers, timeout)
@@ -103,6 +110,8 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
     begin = patiently(lambda: warm_start(context, job.training, recipe, features, drawn), log, "reading the champion")
     if begin is not None:
         network.begin(begin.weights)
+    if (given := begin_with(context.env, recipe, features, drawn)) is not None:
+        network.begin(given)
     files = {split: job.files(split) for split in ("train", "validation")}
     examples = Examples(context.catalog, recipe.fields(), files, scratch, log)
     size = -(-params.batch_size // network.total)
@@ -113,7 +122,8 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
         end.report("saved", step=step, key=key)
 
     saver = Saver(checkpoints, settings.keep, saved, log) if worker == 0 else None
-    loop = Loop(network, slicer, params, seed, end, log, saver, settings.every.total_seconds())
+    watch = referee_of(context.env)
+    loop = Loop(network, slicer, params, seed, end, log, saver, settings.every.total_seconds(), watch)
     loop.state.begun = begin.champion if begin else None
     return loop
 

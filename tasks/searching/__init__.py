@@ -1,0 +1,1 @@
+"""A search for parameters: what to try next, when to end a trial, and what came of all."""
