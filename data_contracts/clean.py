@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import median
 from typing import Any
 
 from data_contracts.base import SUITES, Contract, Subject, Table, current
@@ -15,7 +16,7 @@ from tasks.work import Read
 class Clean:
     """Documents row by row, and the rates of the partition."""
 
-    version = 2
+    version = 3
     compared = "reject_rate"
 
     def reads(self, context: Context, name: str) -> list[Read]:
@@ -90,6 +91,8 @@ class _Without:
 
 
 def _rates(subject: Subject) -> dict[str, float]:
+    from data_contracts.engine.history import last_good
+
     counts = subject.counts
     seen, kept, rejected = int(counts["documents"]), int(counts["kept"]), sum(counts["rejected"].values())
     rates: dict[str, float] = {
@@ -99,6 +102,14 @@ def _rates(subject: Subject) -> dict[str, float]:
         "kept_or_unchanged": float(kept + counts.get("unchanged", 0)),
         "unaccounted": float(seen - kept - rejected),
     }
+    # What is there now: of the unchanged pages those that are usually kept, or a night on which all of a site is new
+    # would seem to have lost what is rejected of it every night.
+    rates["kept_there"] = kept + counts.get("unchanged", 0) * (1 - (subject.usual or 0.0))
+    earlier = last_good(subject.context, "clean", "kept_there", before=subject.name)
+    if earlier:
+        rates["kept_usually"] = median(earlier.values())
+        if rates["kept_usually"] >= subject.context.corpus.gates.clean.rates_from:
+            rates["kept_of_usual"] = rates["kept_there"] / rates["kept_usually"]
     # A share of few says little, and would be held against nights of many.
     if seen >= subject.context.corpus.gates.clean.rates_from:
         rates["reject_rate"] = rejected / seen
@@ -140,6 +151,7 @@ def _expect_rates(subject: Subject, numbers: Table, contract: Contract) -> None:
     )
     if not seen and subject.counts.get("unchanged", 0) + subject.counts.get("deletions", 0) > 0:
         contract.skip("kept_or_unchanged", "an empty delta: no page is new or changed")
+        contract.skip("kept_of_usual", "an empty delta: no page is new or changed")
     else:
         numbers.bound(
             "kept_or_unchanged",
@@ -147,6 +159,7 @@ def _expect_rates(subject: Subject, numbers: Table, contract: Contract) -> None:
             says="Fewer documents, kept and unchanged, than gates.clean.min_rows. `rejected` in the clean manifest "
             "says why they went.",
         )
+        _expect_the_usual_rows(gate, numbers, contract)
     if "reject_rate" not in metrics:
         contract.skip("reject_rate", f"{seen} documents are too few to judge (gates.clean.rates_from)")
         return
@@ -164,6 +177,22 @@ def _expect_rates(subject: Subject, numbers: Table, contract: Contract) -> None:
             most=gate.max_reject_rise,
             says=f"Far more rejected than the {subject.usual:.1%} of the last good nights (gates.clean.max_reject_rise)"
             ". Has the site's layout changed? If this is how it is now, release it: later nights are compared with it.",
+        )
+
+
+def _expect_the_usual_rows(gate: CleanGate, numbers: Table, contract: Contract) -> None:
+    usual = contract.metrics.get("kept_usually")
+    if usual is None:
+        contract.skip("kept_of_usual", "there is no good partition before this one")
+    elif "kept_of_usual" not in contract.metrics:
+        contract.skip("kept_of_usual", f"{usual:g} documents a night are too few to judge (gates.clean.rates_from)")
+    else:
+        numbers.bound(
+            "kept_of_usual",
+            least=1 - gate.max_drop,
+            says=f"Far fewer documents, kept and unchanged, than the {usual:g} of the last good nights "
+            "(gates.clean.max_drop). `rejected` in the clean manifest says why they went, `visited` in the raw one how "
+            "many came. If this is how it is now, release it: later nights are compared with it.",
         )
 
 

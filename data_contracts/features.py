@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from data_contracts.base import SUITES, Contract, Subject, current
-from tasks.models.base import RECIPES, labelled
+from tasks.judging.base import JUDGES
+from tasks.judging.classes import Classes
+from tasks.kinds.base import kind_of
+from tasks.models.base import RECIPES, judge_of, labelled
 from tasks.step import Context
 from tasks.training.runs import features_folder
 from tasks.work import Read
 
 SNAPSHOT = "snapshots/"
+JUDGED = ("validation", "test")
+WORDS = 10
+"""Terms that texts have at least, unless the YAML says otherwise."""
+SHOWN = 10
+"""Labels that an error names."""
 
 
 class Features:
     """Counts of the united features, and of the snapshot that they were counted in."""
 
-    version = 2
+    version = 4
     compared = None
 
     def reads(self, context: Context, name: str) -> list[Read]:
@@ -34,7 +43,8 @@ class Features:
         gate = subject.context.corpus.gates.features
         labels, snapshot = subject.counts["labels"], subject.reads[1].manifest
         total = sum(labels.values())
-        learns = labelled(RECIPES.get(subject.context.corpus.train.recipe.name))
+        recipe = RECIPES.get(subject.context.corpus.train.recipe.name)
+        learns = labelled(recipe)
         contract = Contract(
             metrics={
                 "train_rows": float(subject.counts["rows"]),
@@ -45,6 +55,12 @@ class Features:
         if learns:
             contract.metrics["labels"] = float(len(labels))
             contract.metrics["largest_label_share"] = max(labels.values()) / total if total else 1.0
+        # What is said of a whole row; tags of single tokens come and go, and are judged by themselves.
+        names = learns and issubclass(JUDGES.get(judge_of(recipe)), Classes)
+        unseen = _unseen(subject) if names else {}
+        if names:
+            judged = sum(entry.rows for split in JUDGED for entry in snapshot.of_role(split))
+            contract.metrics["unseen_label_share"] = sum(unseen.values()) / judged if judged else 0.0
         numbers = contract.measured()
         numbers.bound(
             "train_rows",
@@ -72,13 +88,45 @@ class Features:
             )
         else:
             contract.skip("labels", "the recipe learns from none")
+        if names:
+            told = ", ".join(f"{label!r} in {rows} rows" for label, rows in sorted(unseen.items())[:SHOWN])
+            numbers.bound(
+                "unseen_label_share",
+                most=gate.max_unseen_share,
+                says="More rows of validation and test than gates.features.max_unseen_share have a label that none of "
+                f"train has: no model could be right about them: {told or 'none'}. Bring more documents of "
+                "such a label, correct clean.labels, or raise the share: then they count as errors.",
+            )
+        worded = kind_of(subject.context.corpus.clean).worded
         numbers.bound(
             "vocabulary",
-            least=gate.min_vocabulary,
-            says="Fewer terms than gates.features.min_vocabulary. Does clean.strip remove the text, or is the recipe's "
-            "min_df too high?",
+            least=gate.min_vocabulary or (WORDS if worded else 1),
+            says="Fewer terms than gates.features.min_vocabulary. "
+            + (
+                "Does clean.strip remove the text, or is the recipe's min_df too high?"
+                if worded
+                else "They are what the recipe tells apart: labels of images, columns and values of a table, users and "
+                "items. Did the source lose a column or a folder, or are most too rare for the recipe?"
+            ),
         )
         return contract
+
+
+def _unseen(subject: Subject) -> dict[str, int]:
+    """Rows of validation and test by label, of labels that train has not."""
+    import pyarrow.parquet as pq
+
+    context = subject.context
+    column = context.corpus.train.label
+    found: Counter[str] = Counter()
+    for split in JUDGED:
+        for entry in subject.reads[1].manifest.of_role(split):
+            path = context.catalog.fetch(entry, subject.scratch / "judged.parquet")
+            for each in pq.read_table(path, columns=[column])[column].value_counts().to_pylist():
+                if each["values"] is not None:
+                    found[str(each["values"])] += each["counts"]
+            path.unlink()
+    return {label: rows for label, rows in found.items() if label not in subject.counts["labels"]}
 
 
 SUITES.register("features")(Features())

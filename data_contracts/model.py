@@ -93,12 +93,19 @@ def _overall(ours: dict[str, Any], theirs: dict[str, Any] | None) -> dict[str, f
         metrics["classes_recognised"] = float(sum(_number(each["recall"]) > 0 for each in ours["per_class"].values()))
     if "distinct" in ours:
         metrics["distinct_predictions"] = _number(ours["distinct"])
+    if "baseline" in ours:
+        leading = measures_of(ours)[0]
+        metrics["above_baseline"] = leading.gain(metrics[leading.name], _number(ours["baseline"]))
     if theirs is not None:
         metrics |= {
             f"{measure.name}_below_champion": -measure.gain(metrics[measure.name], _number(theirs.get(measure.name)))
             for measure in measures_of(ours)
         }
     return metrics
+
+
+_ABOVE_BASELINE = 0.05
+"""How much better than reading nothing a model must be, as a share: frequencies alone may be luckier by less."""
 
 
 def _expect_overall(gate: ModelGate, numbers: Table, ours: dict[str, Any]) -> None:
@@ -116,6 +123,13 @@ def _expect_overall(gate: ModelGate, numbers: Table, ours: dict[str, Any]) -> No
             "distinct_predictions",
             least=2,
             says="It says the same number whatever it reads. Do the columns tell anything of the target?",
+        )
+    if "baseline" in ours:
+        numbers.bound(
+            "above_baseline",
+            least=_ABOVE_BASELINE,
+            says="Hardly better than what needs no reading, or not a number: it says the same whatever it reads. Train "
+            "longer, or with another learning_rate.",
         )
     if not ours["per_class"]:
         return

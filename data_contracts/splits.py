@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from data_contracts.base import SUITES, Contract, Subject, current
+from data_contracts.engine.alike import Alike
+from tasks.config.corpus import Near
 from tasks.kinds.base import kind_of
 from tasks.split import REJECTED, UIDS, UNASSIGNED, staging_folder
 from tasks.splits.base import SPLITS, STRATEGIES
@@ -24,7 +26,7 @@ AGAIN = "Run split again; if it stays, it is a fault of split."
 class Splits:
     """The staged rows against the clean ones."""
 
-    version = 3
+    version = 4
     compared = None
 
     def reads(self, context: Context, name: str) -> list[Read]:
@@ -40,7 +42,7 @@ class Splits:
             **context.corpus.gates.splits.model_dump(mode="json"),
             "ratios": split.ratios.model_dump(),
             "strategy": split.strategy.name,
-            "exact": context.corpus.clean.dedup.exact,
+            "dedup": context.corpus.clean.dedup.model_dump(mode="json"),
         }
 
     def build(self, subject: Subject) -> Contract:
@@ -106,11 +108,13 @@ class Splits:
         else:
             self._expect_of_rows(corpus.clean.dedup.exact, contract, _Documents(before, after), _Texts(texts))
             if alike and apart:
-                contract.table("alike", _Texts(alike, apart), key=apart).expect(
+                near = corpus.clean.dedup.near or Near()
+                bits = kind_of(corpus.clean).within(near)
+                contract.table("alike", Alike(alike, apart, bits), key=apart).expect(
                     f"{apart}_in_one_split",
                     gxe.ExpectColumnValuesToBeBetween(column="splits", max_value=1),
-                    "What is as good as identical is in several splits: what is learned would be what is tested. Set "
-                    "clean.dedup.near, run dedup again, then split.",
+                    f"What is as good as identical ({bits} bits of {apart} apart, or fewer) is in several splits: what "
+                    "is learned would be what is tested. Set clean.dedup.near, run dedup again, then split.",
                 )
         self._expect_shares(subject, contract, sum(counts.values()), frozen=frozen)
         return contract
@@ -188,14 +192,13 @@ class _Documents:
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
-    """One row a text: ``digest`` (or what else names it), ``splits`` (different ones)."""
+    """One row a text: ``digest``, ``splits`` (different ones)."""
 
     staged: Rows
-    by: str = "digest"
 
     def __iter__(self) -> Iterator[pd.DataFrame]:
         for frame in self.staged:
-            yield frame.groupby(self.by).agg(splits=("role", "nunique")).reset_index()
+            yield frame.groupby("digest").agg(splits=("role", "nunique")).reset_index()
 
 
 def _shares(judged_from: int, counts: dict[str, int]) -> dict[str, float]:
