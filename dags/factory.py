@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,17 @@ from zoneinfo import ZoneInfo
 
 from airflow.sdk import Asset, BaseOperator, get_parsing_context
 
-from plugins.notify import WebhookNotifier
+from plugins.notify import RunNotifier, WebhookNotifier
 from plugins.operators.gate import Gate, GateOperator
 from plugins.operators.snapshot import Snapshot, SnapshotOperator
 from plugins.operators.step import Step, StepOperator
 from plugins.retry import retry_arguments
 from plugins.runtime.connection import connection_of
+from plugins.settings import wrong
+from plugins.sites import SiteAccess
 from tasks.cli import COMMANDS
 from tasks.config import Corpus, load_corpora, load_corpus
-from tasks.config.corpus import Schedule
+from tasks.config.schedule import Schedule
 from tasks.errors import BadInput
 from tasks.models.base import RECIPES
 
@@ -29,6 +31,8 @@ SNAPSHOT = "{{ ti.xcom_pull(task_ids='snapshot') }}"
 """The snapshot's manifest URL, as every step of a training is handed it."""
 TRAINING_POOL = "training"
 """Where gangs wait unless the corpus says otherwise: a pool that counts deferred tasks, as Airflow's own does not."""
+FIRST_RUN = timedelta(minutes=15)
+"""A DAG's first run on a cron is made if it was due so long ago: Airflow asks again whenever it reads the file."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,12 @@ class Chain:
         return _shares(self.corpus.crossvalidate.folds) if self.corpus.crossvalidate else []
 
     @property
+    def rounds(self) -> list[list[str]]:
+        """The trials of each round of the search, ``i/n``; none where the corpus searches for nothing."""
+        search = self.corpus.search
+        return [[f"{number}/{search.trials}" for number in each] for each in search.rounds] if search else []
+
+    @property
     def parts(self) -> list[str]:
         """The part models that ``merge`` unites: one a shard, or of a gang one an epoch that is kept."""
         return _shares(self.corpus.train.recipe.params.average) if self.mirrored else self.shards
@@ -103,6 +113,7 @@ class Chain:
             "tags": ["nightshift", kind, self.name, *([self.corpus.team] if self.corpus.team else [])],
             "default_args": self.task_arguments,
             "on_success_callback": self.notifiers("success") or None,
+            "on_failure_callback": self.notifiers("failure", RunNotifier) or None,
         }
 
     @cached_property
@@ -118,12 +129,10 @@ class Chain:
             "on_failure_callback": self.notifiers("failure") or None,
         }
 
-    def notifiers(self, event: str) -> list[WebhookNotifier]:
+    def notifiers(self, event: str, kind: type[WebhookNotifier] = WebhookNotifier) -> list[WebhookNotifier]:
         """Who wants to know of ``failure``, ``success`` or ``promotion``."""
         return [
-            WebhookNotifier(webhook=n.webhook, event=event, corpus=self.name)
-            for n in self.corpus.notifications
-            if event in n.on
+            kind(webhook=n.webhook, event=event, corpus=self.name) for n in self.corpus.notifications if event in n.on
         ]
 
     @cached_property
@@ -148,7 +157,7 @@ class Chain:
 
     def gang(self, **arguments: Any) -> BaseOperator:
         """The task ``train`` of a recipe whose workers train in step: one task, which takes a slot for each worker."""
-        workers = self.corpus.resources.workers
+        workers = self.corpus.gang
         arguments = {"pool": self.corpus.resources.pool or TRAINING_POOL, **arguments}
         if self.corpus.runtime == "kubernetes":
             from plugins.operators.gang import TrainingGangOperator
@@ -172,11 +181,31 @@ class Chain:
             expectation_suite_name=stage,
             corpus=str(self.path),
             options=options,
+            **self._access,
             doc_md=f"{COMMANDS['gate']}\n\nSuite: `data_contracts/{stage}.py`. When it fails, see docs/gates.md.",
         )
 
+    @property
+    def sites(self) -> list[str]:
+        """The sites of a federated corpus, ``i/n``; none where it has none."""
+        federated = self.corpus.train.federated
+        return _shares(len(federated.sites)) if federated else []
+
+    @cached_property
+    def _access(self) -> dict[str, Any]:
+        """What keeps the sites' credentials from every task but their own."""
+        federated = self.corpus.train.federated
+        if federated is None:
+            return {}
+        sites = [
+            SiteAccess(site.name, site.credentials or "", tuple(site.variables), site.connection)
+            for site in federated.sites
+        ]
+        return {"sites": sites}
+
     def _step_arguments(self, step: str, task_id: str | None) -> dict[str, Any]:
         return {
+            **self._access,
             "task_id": task_id or step,
             "step": step,
             "corpus": str(self.path),
@@ -204,15 +233,18 @@ def chains(*kinds: str) -> Iterator[Chain]:
         yield Chain(corpus, folder / f"{name}.yaml")
 
 
-def require_right_corpora() -> None:
-    """Refuse corpora that no DAG is made of.
+def require_nothing_wrong() -> None:
+    """Refuse corpora that no DAG is made of, and settings of the deployment that make no sense.
 
     Raises:
-        BadInput: one line for each fault of each file.
+        BadInput: one line for each fault of each file, and for each setting.
     """
     _, bad = load_corpora(corpora_folder(), os.environ)
-    if bad:
-        raise BadInput("corpora without DAGs until their files are mended:\n" + "\n".join(bad.values()))
+    said = ["corpora without DAGs until their files are mended:", *bad.values()] if bad else []
+    if faults := wrong(os.environ):
+        said += ["variables of Airflow's environment without effect until they are mended:", *faults]
+    if said:
+        raise BadInput("\n".join(said))
 
 
 def corpora_folder() -> Path:

@@ -21,7 +21,7 @@ PARAMS = {
         enum=["auto", "live", "history"],
         title="Origin",
         description="Where a run by hand reads the day from: source.live, source.history, or auto: live for today, "
-        "history for past days.",
+        "history for past days. The day is the partition key, under Advanced Options.",
     ),
     "force": Param(
         False,
@@ -36,9 +36,9 @@ Brings one day of the corpus, cleans it, and publishes it as a partition of the 
 
 `crawl -> gate raw -> clean (one task a shard; on Spark one) -> dedup -> gate clean -> split -> gate splits -> upload`
 
-* **Every run is for one day**, its partition key (`YYYY-MM-DD`). To run a day by hand, fill in *Partition Key* in
-  the trigger form; *Origin* and *Force* there are for such runs alone. For several past days create a backfill: it
-  reads `source.history`, each day exactly once.
+* **Every run is for one day**, its partition key (`YYYY-MM-DD`). To run a day by hand, fill in *Partition Key* under
+  *Advanced Options* of the trigger form; *Origin* and *Force* there are for such runs alone. For several past days
+  create a backfill: it reads `source.history`, each day exactly once.
 * **A failed gate** stops the run and quarantines what it saw; the task log has one line for each failed
   expectation. Mend the source and clear the step before the gate, or release it (`release_{corpus}`) and clear
   the gate.

@@ -6,7 +6,8 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, CronTriggerTimetable, FixedKeyMapper, PartitionedAssetTimetable, TaskGroup
-from factory import SNAPSHOT, Chain, chains
+from airflow.sdk import chain as in_order
+from factory import FIRST_RUN, SNAPSHOT, Chain, chains
 
 from plugins.operators.snapshot import QuietSensor
 
@@ -18,20 +19,24 @@ Trains on all published partitions; the candidate becomes champion if its gate f
 
 * **It starts by itself** as the corpus' `schedule.retrain` says ({schedule}), and from the trigger form at any time.
 * **It first waits** until no ingest run is queued or running, so that a backfill of thirty days ends in one training.
+* **Where the corpus has a `search`**, its trials come first, a round of mapped tasks after the other, and the best
+  trial's parameters are the run's.
 * **A snapshot that was trained on before is not trained on again**: `snapshot` says so and the rest is skipped.
 * **A candidate that its gate rejects** is quarantined and the champion stays. `release_{corpus}` lets it pass;
   `rollback_{corpus}` makes an earlier version champion again.
 """
 SHARDED = "train (a task a shard)"
 MIRRORED = "encode (a task a shard) -> train (one task for the whole gang of workers)"
+FEDERATED = "a round: sites (a task a site), average"
 
 
 def retrain(chain: Chain) -> DAG:
     """The DAG of one corpus."""
     trained_on = {"snapshot": SNAPSHOT}
-    doc = DOC.format(corpus=chain.name, schedule=chain.schedule.retrain, train=MIRRORED if chain.mirrored else SHARDED)
+    doc = DOC.format(corpus=chain.name, schedule=chain.schedule.retrain, train=_told(chain))
     with DAG(
-        **chain.dag_arguments("retrain", doc),
+        # Without a start date, so that a corpus that was just added waits for its cron: it has nothing to train on.
+        **(chain.dag_arguments("retrain", doc) | {"start_date": None}),
         schedule=_schedule(chain),
         # Two trainings of the same snapshot would do the work twice; the second one waits and finds it done.
         max_active_runs=1,
@@ -44,6 +49,15 @@ def retrain(chain: Chain) -> DAG:
                 doc_md="Waits until the days being ingested are published.",
             )
             snapshot = chain.snapshot()
+        search: list[Any] = []
+        if chain.rounds:
+            with TaskGroup("parameters", prefix_group_id=False):
+                for number, trials in enumerate(chain.rounds):
+                    tried = chain.mapped(
+                        "search", task_id=f"trials_{number}", options=trained_on, shard_option="trial"
+                    ).expand(shard=trials)
+                    search.append(tried)
+                search.append(chain.step("search", options=trained_on))
         with TaskGroup("features", prefix_group_id=False):
             if chain.on_spark:
                 prepare = chain.step("prepare", options=trained_on)
@@ -52,7 +66,9 @@ def retrain(chain: Chain) -> DAG:
             combine = chain.step("combine", options=trained_on)
             gate_features = chain.gate("features", **trained_on)
         with TaskGroup("training", prefix_group_id=False):
-            if chain.mirrored:
+            if chain.sites:
+                encode, train = _federated(chain)
+            elif chain.mirrored:
                 encode = chain.mapped("encode", options=trained_on).expand(shard=chain.shards)
                 train = encode >> chain.gang(options=trained_on)
             else:
@@ -75,11 +91,30 @@ def retrain(chain: Chain) -> DAG:
                 on_success_callback=chain.notifiers("promotion") or None,
             )
             backup = chain.step("backup")
-        wait >> snapshot >> prepare >> combine >> gate_features >> encode
+        wait >> snapshot
+        in_order(snapshot, *search, prepare)
+        prepare >> combine >> gate_features >> encode
         train >> parts >> merge >> evaluate >> gate_model
         gate_model >> approval >> promote if approval else gate_model >> promote
         promote >> backup
     return dag
+
+
+def _told(chain: Chain) -> str:
+    return FEDERATED if chain.sites else MIRRORED if chain.mirrored else SHARDED
+
+
+def _federated(chain: Chain) -> tuple[Any, Any]:
+    """The first and the last task of the rounds: all sites side by side, then the average of their weights."""
+    federated = chain.corpus.train.federated
+    assert federated is not None
+    tasks: list[Any] = []
+    for number in range(federated.rounds):
+        options = {"snapshot": SNAPSHOT, "round": str(number)}
+        sites = chain.mapped("federate", task_id=f"sites_{number}", options=options, shard_option="site")
+        tasks += [sites.expand(shard=chain.sites), chain.step("federate", task_id=f"average_{number}", options=options)]
+    in_order(*tasks)
+    return tasks[0], tasks[-1]
 
 
 def _schedule(chain: Chain) -> Any:
@@ -88,7 +123,7 @@ def _schedule(chain: Chain) -> Any:
         return PartitionedAssetTimetable(assets=chain.dataset, default_partition_mapper=FixedKeyMapper("dataset"))
     if chain.schedule.retrain == "manual":
         return None
-    return CronTriggerTimetable(chain.schedule.retrain, timezone=chain.schedule.timezone)
+    return CronTriggerTimetable(chain.schedule.retrain, timezone=chain.schedule.timezone, run_immediately=FIRST_RUN)
 
 
 def _approval(chain: Chain) -> tuple[str, ApprovalOperator | None]:

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import DAG, CronTriggerTimetable, Param
-from factory import Chain, chains
+from factory import FIRST_RUN, Chain, chains
 
+from plugins.notify import RunNotifier
 from plugins.reaper import ReaperOperator
 
 WHO = "{{ dag_run.triggering_user_name or 'airflow' }}"
+TO = "{{ 'to=%d' % params.to if params.to else '' }}"
 
 ROLLBACK = """
-Makes an earlier version the champion again, with an audit record. Trigger it with the version and the reason.
-Nothing is deleted, so that the version rolled back from can be made champion the same way.
+Makes an earlier version the champion again, with an audit record. Trigger it with the reason, and with the version or
+without: then it is the champion before the present one. Nothing is deleted, so that the version rolled back from can be
+made champion the same way. `nightshift rollback --corpus {corpus} --list` shows the versions there are.
 """
 RELEASE = """
 Lets a quarantined partition or model pass, with the reason kept beside the record. Then clear the failed gate of the
@@ -40,14 +44,26 @@ def _text(title: str, description: str) -> Param:
 def rollback(chain: Chain) -> DAG:
     """The DAG of one corpus."""
     with DAG(
-        **chain.dag_arguments("rollback", ROLLBACK),
+        **chain.dag_arguments("rollback", ROLLBACK.format(corpus=chain.name)),
         schedule=None,
         params={
-            "to": Param(type="integer", minimum=1, title="Version", description="The version to go back to."),
+            "to": Param(
+                None,
+                type=["null", "integer"],
+                minimum=1,
+                title="Version",
+                description="The version to go back to. Empty: the champion before the present one.",
+            ),
             "reason": _text("Reason", "Why; kept in the audit record."),
         },
     ) as dag:
-        chain.step("rollback", options={"to": "{{ params.to }}", "reason": "{{ params.reason }}", "by": WHO})
+        chain.step(
+            "rollback",
+            options={"reason": "{{ params.reason }}", "by": WHO},
+            flags=[TO],
+            outlets=[chain.model],
+            on_success_callback=chain.notifiers("promotion") or None,
+        )
     return dag
 
 
@@ -76,15 +92,17 @@ def release(chain: Chain) -> DAG:
 
 def restore_drill(all_chains: Iterable[Chain]) -> DAG:
     """One DAG for all corpora: a task each, none of which stops another."""
+    all_chains = list(all_chains)
     with DAG(
         "restore_drill",
         description="Restores every backup beside production and scores it",
         doc_md=DRILL,
-        schedule=CronTriggerTimetable("0 12 * * 0", timezone="UTC"),
-        start_date=datetime(2026, 1, 1, tzinfo=ZoneInfo("UTC")),
+        # Without a start date, so that an Airflow set up today does not make up for last Sunday.
+        schedule=CronTriggerTimetable("0 12 * * 0", timezone="UTC", run_immediately=FIRST_RUN),
         catchup=False,
         max_active_runs=1,
         tags=["nightshift", "upkeep"],
+        on_failure_callback=[n for chain in all_chains for n in chain.notifiers("failure", RunNotifier)] or None,
     ) as dag:
         for chain in all_chains:
             chain.step("restore", task_id=f"restore_{chain.name}", flags=["drill"], **chain.task_arguments)
@@ -92,10 +110,13 @@ def restore_drill(all_chains: Iterable[Chain]) -> DAG:
 
 
 def reap_pods(all_chains: Iterable[Chain]) -> DAG | None:
-    """One DAG for all corpora whose steps are pods; None where there is no such corpus."""
+    """One DAG for all corpora whose steps are pods, a task a cluster; None where there is no such corpus."""
     places = {tuple(sorted(place.items())) for chain in all_chains if (place := chain.cluster)}
     if not places:
         return None
+    clusters: dict[str, list[dict[str, Any]]] = {}
+    for place in map(dict, sorted(places, key=repr)):
+        clusters.setdefault(repr({**place, "namespace": None}), []).append(place)
     with DAG(
         "reap_pods",
         description="Deletes pods that nobody waits for any more",
@@ -106,13 +127,14 @@ def reap_pods(all_chains: Iterable[Chain]) -> DAG | None:
         max_active_runs=1,
         tags=["nightshift", "upkeep"],
     ) as dag:
-        ReaperOperator(
+        # A cluster that does not answer is asked until the task's time is up, and must not take the others' from them.
+        ReaperOperator.partial(
             task_id="reap",
-            places=[dict(place) for place in sorted(places, key=repr)],
             retries=0,
             execution_timeout=timedelta(minutes=4),
-            doc_md="Deletes gangs and pods whose task is no longer live.",
-        )
+            map_index_template="{{ task.places | map(attribute='namespace') | join(', ') }}",
+            doc_md="Deletes gangs and pods of one cluster whose task is no longer live.",
+        ).expand(places=list(clusters.values()))
     return dag
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 TIMEOUT = 10.0
 """Seconds: a webhook that hangs must not hold a worker."""
 ERROR_CHARACTERS = 2000
+TASK_FAILURE = "task_failure"
+"""Airflow's reason for a run that failed because a task did."""
 
 
 class WebhookNotifier(BaseNotifier):
@@ -48,18 +50,26 @@ class WebhookNotifier(BaseNotifier):
             self.log.error("could not tell %s of the %s: %s %s", host, self.event, type(error).__name__, detail or "")
 
 
+class RunNotifier(WebhookNotifier):
+    """Tells of a run that failed although no task did; a task that fails is told of by its own notifier."""
+
+    def notify(self, context: Context) -> None:
+        if context.get("reason") != TASK_FAILURE:
+            super().notify(context)
+
+
 def message(event: str, corpus: str, context: Context) -> dict[str, Any]:
     """What is posted; ``text`` is one sentence, so that chat webhooks show something without a template."""
     run, ti = context.get("dag_run"), context.get("ti")
     values: dict[str, Any] = {
         "event": event,
         "corpus": corpus,
-        "dag": getattr(run, "dag_id", None),
+        "dag": getattr(run, "dag_id", None) or getattr(context.get("dag"), "dag_id", None),
         "task": getattr(ti, "task_id", None),
         "map_index": getattr(ti, "map_index", None),
-        "run": getattr(run, "run_id", None),
+        "run": getattr(run, "run_id", None) or context.get("run_id"),
         "partition": getattr(run, "partition_key", None),
-        "error": _error(context),
+        "error": _error(context, event),
         "log": getattr(ti, "log_url", None),
     }
     where = " ".join(str(v) for v in (values["dag"], values["task"], values["partition"] or values["run"]) if v)
@@ -67,8 +77,8 @@ def message(event: str, corpus: str, context: Context) -> dict[str, Any]:
     return values
 
 
-def _error(context: Context) -> str | None:
-    error = context.get("exception")
+def _error(context: Context, event: str) -> str | None:
+    error = context.get("exception") or (context.get("reason") if event == "failure" else None)
     if error is None:
         return None
     text = f"{type(error).__name__}: {error}" if isinstance(error, BaseException) else str(error)

@@ -1,12 +1,13 @@
 """Ends at once a run that no pool could ever hold; Airflow itself would leave its task scheduled for ever, silently.
 
-A listener: it runs in the scheduler, which alone knows the pools. The reason is the run's note in the web UI.
+A listener: it runs in the scheduler, which alone knows the pools. The reason is the run's note in the web UI, and what
+those are told who want to know of failures.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
@@ -33,7 +34,20 @@ def on_dag_run_running(dag_run: DagRun, msg: str) -> None:
     if reasons := misfits(dag.tasks, slots):
         dag_run.note = "\n".join(reasons)
         dag_run.set_state(DagRunState.FAILED)
+        _tell(dag_run, dag, reasons, session)
         log.error("run %s of %s cannot run: %s", dag_run.run_id, dag_run.dag_id, "; ".join(reasons))
+
+
+def _tell(dag_run: DagRun, dag: Any, reasons: Sequence[str], session: Any) -> None:
+    """Have the DAG's own callback called, as the scheduler does; a run that is set to failed has none called."""
+    from airflow.models.db_callback_request import DbCallbackRequest
+
+    if not dag.has_on_failure_callback:
+        return
+    tasks = [reason.partition(":")[0] for reason in reasons]
+    misfit = next((ti for ti in dag_run.task_instances if ti.task_id in tasks), None)
+    if request := dag_run.produce_dag_callback(dag, success=False, relevant_ti=misfit, reason="\n".join(reasons)):
+        session.add(DbCallbackRequest(callback=request, priority_weight=1))
 
 
 def misfits(tasks: Iterable[Any], slots: Mapping[str, int]) -> list[str]:

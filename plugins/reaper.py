@@ -26,7 +26,8 @@ IsLive = Callable[[Mapping[str, str]], bool]
 class ReaperOperator(BaseOperator):
     """Deletes the gangs and pods of this Airflow whose task has ended, was cleared for good or is unknown by now.
 
-    A task that is to be tried again counts as live: its next try takes its pods up, or removes them.
+    A task that is to be tried again counts as live: its next try takes its pods up, or removes them. Where another
+    Airflow may have the same id nothing is deleted: to this one, the other's tasks are unknown.
 
     :param places: where to look: ``namespace`` and how its cluster is reached, as ``KubernetesHook`` takes it.
     :param grace: how old a gang or pod must be.
@@ -40,18 +41,19 @@ class ReaperOperator(BaseOperator):
         self.grace = grace
 
     def execute(self, context: Context) -> list[str]:
-        from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+        from plugins.gang.cluster import connect
+        from plugins.runtime.airflow import why_ambiguous
+        from tasks.errors import BadInput, NightshiftError
 
-        from tasks.errors import NightshiftError
-
+        if ambiguous := why_ambiguous():
+            raise BadInput(f"no pod was looked for, for it might be another's: {ambiguous}")
         reaped, faults = [], []
         for place in self.places:
             namespace, connection = place["namespace"], {k: v for k, v in place.items() if k != "namespace"}
-            client = KubernetesHook(**connection).core_v1_client
             try:
-                names = reap(client, namespace, live_in(context), now=datetime.now(UTC), grace=self.grace)
+                names = reap(connect(connection), namespace, live_in(context), now=datetime.now(UTC), grace=self.grace)
             except NightshiftError as error:  # another cluster must not go unswept for it
-                faults.append(str(error))
+                faults.append(f"namespace {namespace}: {error}")
                 continue
             self.log.info(
                 "namespace %s: %s", namespace, f"deleted {', '.join(names)}" if names else "nothing to delete"

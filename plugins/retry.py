@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from plugins.settings import RETRY_DELAY, SECONDS, seconds
 from tasks.errors import BadInput, GateFailed, PeerLost, Preempted
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.definitions.retry_policy import RetryDecision
 
-FIRST_DELAY = timedelta(seconds=30)
+FIRST_DELAY = timedelta(seconds=SECONDS[RETRY_DELAY])
 LONGEST_DELAY = timedelta(minutes=15)
 REGROUP_DELAY = timedelta(seconds=3)
 """Before the first new start of a gang that lost a worker: nothing is overloaded, and a checkpoint waits."""
@@ -28,6 +29,7 @@ class BackoffPolicy(ExceptionRetryPolicy):
     worker after ``regroup``. The delay doubles from ``first`` up to ``longest`` and is spread by a factor drawn from
     [0.5, 1.5): Airflow's own jitter is a hash of DAG, task and logical date, which is the same for all
     mapped tasks of a partitioned run, so that all shards of a night would knock on the store at once.
+    Tries are counted anew when a person clears the task: Airflow numbers them on, and allows as many more.
     """
 
     def __init__(
@@ -52,6 +54,9 @@ class BackoffPolicy(ExceptionRetryPolicy):
         decision = super().evaluate(exception, try_number, max_tries, context)
         if decision.action is not RetryAction.DEFAULT:
             return decision
+        retries = context["task"].retries if context else None
+        if retries is not None:
+            try_number = max(1, try_number - max(0, max_tries - retries))
         delay = self._delay_after(exception, try_number)
         return decision.retry(delay, f"{type(exception).__name__}: again in {delay.total_seconds():.0f} s")
 
@@ -73,8 +78,7 @@ def retry_arguments() -> dict[str, Any]:
     The policy runs in the task's own process. A task whose process died (kill -9, a lost node) is
     retried by the scheduler, which knows the plain delays alone.
     """
-    seconds = os.environ.get("NIGHTSHIFT_RETRY_DELAY")
-    first = timedelta(seconds=float(seconds)) if seconds else FIRST_DELAY
+    first = timedelta(seconds=seconds(RETRY_DELAY, os.environ))
     return {
         "retry_policy": BackoffPolicy(first),
         "retry_delay": first,

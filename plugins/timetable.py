@@ -107,7 +107,8 @@ class NightlyTimetable(CronPartitionTimetable):
         if partition_key is None:
             raise InvalidPartitionKeyError(
                 "this run has no partition key: an ingest needs to know its day, YYYY-MM-DD. In the web UI fill in "
-                "`Partition Key`, in the REST API `partition_key`; for several days create a backfill"
+                "`Partition Key` under `Advanced Options`, in the REST API `partition_key`; for several days create a "
+                "backfill"
             )
         return super().resolve_partition_date(partition_key)
 

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import yaml
 from airflow.providers.cncf.kubernetes.kubernetes_helper_functions import generic_api_retry
+from airflow.providers.common.compat.sdk import AirflowException
+from airflow.sdk.exceptions import AirflowRuntimeError
 from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
+from kubernetes.config import ConfigException
 from urllib3.exceptions import HTTPError
 
 from plugins.gang.layout import WORKER, Layout, Marks, layout_of, pod_of_worker, service_of
 from plugins.runtime.pod_state import Member, member_of
 from tasks.errors import BadInput, NightshiftError
+
+NO_WAY = (ConfigException, AirflowException, AirflowRuntimeError, yaml.YAMLError, OSError)
+"""Of a kubeconfig or a connection that is not there, or says nothing that can be used."""
+
+
+def connect(connection: Mapping[str, Any]) -> Any:
+    """The client of a cluster; ``connection`` are arguments of ``KubernetesHook``.
+
+    Raises:
+        NightshiftError: there is no way to it.
+    """
+    from airflow.providers.cncf.kubernetes.hooks.kubernetes import KubernetesHook
+
+    try:
+        return KubernetesHook(**connection).core_v1_client
+    except NO_WAY as error:
+        told = ", ".join(f"{name}={value!r}" for name, value in connection.items() if value is not None)
+        raise NightshiftError(f"no way to the cluster ({told or 'its defaults'}): {error}") from error
 
 
 def create(client: Any, layout: Layout, marks: Marks, template: k8s.V1Pod, common: Sequence[str]) -> Layout:

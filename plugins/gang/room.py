@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from kubernetes.client import ApiException
@@ -12,13 +13,15 @@ from urllib3.exceptions import HTTPError
 from plugins.runtime.pod_state import CONTAINER
 from tasks.errors import BadInput
 
+log = logging.getLogger(__name__)
 _YAML = {"cpu": "resources.cpu", "memory": "resources.memory"}
 
 
 def require_room(client: Any, pod: k8s.V1Pod, workers: int, *, elastic: bool) -> None:
     """See that some node is large enough for one worker, and all nodes together for the gang, were they empty.
 
-    Nothing is checked where nodes come when they are asked for (``elastic``), and where Airflow may not list nodes.
+    Nothing is checked where nodes come when they are asked for (``elastic``), and where Airflow may not list nodes,
+    which is said.
 
     Raises:
         BadInput: what is asked for, and what there is.
@@ -27,7 +30,14 @@ def require_room(client: Any, pod: k8s.V1Pod, workers: int, *, elastic: bool) ->
         return
     try:
         nodes = client.list_node(label_selector=_selector(pod)).items
-    except (ApiException, HTTPError):
+    except (ApiException, HTTPError) as error:
+        log.warning(
+            "not checked whether the cluster has room for %s, as its nodes cannot be listed (%s): what none of them "
+            "could ever hold waits for kubernetes.start_timeout. containers/kubernetes/airflow/nodes.yaml gives the "
+            "right; where nodes come on demand, set kubernetes.elastic",
+            _words(_asked(pod)) or "its pods",
+            f"{error.status} {error.reason}" if isinstance(error, ApiException) else error,
+        )
         return
     asked = _asked(pod)
     where = f" with {_selector(pod)}" if _selector(pod) else ""

@@ -15,15 +15,20 @@ from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHo
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from kubernetes_asyncio import client as k8s
 from kubernetes_asyncio.client import ApiException
+from kubernetes_asyncio.config import ConfigException
 from urllib3.exceptions import HTTPError
 
-from plugins.gang.cluster import members_of
+from plugins.gang.cluster import NO_WAY, members_of
 from plugins.gang.layout import Layout
 from plugins.gang.logs import Tail
 from plugins.runtime.pod_state import CONTAINER, Member
 
-FAULTS = (ApiException, HTTPError, aiohttp.ClientError, TimeoutError, OSError)
-"""Of a cluster that does not answer, or not now."""
+FAULTS = (ApiException, HTTPError, aiohttp.ClientError, TimeoutError, ConfigException, *NO_WAY)
+"""Of a cluster that does not answer, or not now, or whose connection cannot be looked up just now."""
+LAST_WORDS = 30.0
+"""Seconds for the rest of the logs once a gang has ended: a kubelet that hangs must not hold its end up."""
+_DELETING: set[asyncio.Task[None]] = set()
+"""What nobody waits for any more; the event loop alone would not keep it."""
 TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -95,23 +100,39 @@ class GangTrigger(BaseTrigger):
         tails = [Tail(worker) for worker in range(self.workers)]
         looked_at_logs, first_end, status = 0.0, None, None
         seen: dict[int, str] = {}
-        while status is None:
-            now = time.time()
-            try:
-                found = await self._members()
-            except FAULTS as error:
-                self.log.warning("cannot see the gang, and will look again: %s", _brief(error))
-                found = []
-            self._tell(found, seen)
-            if any(member.failed or (member.worker == 0 and member.ended_well) for member in found):
-                first_end = first_end or now
-            status = self._status(found, now, first_end)
-            if status or now - looked_at_logs >= self.logging_interval:
-                looked_at_logs = now
-                await self._stream(found, tails, last=status is not None)
-            if status is None:
-                await asyncio.sleep(self.poll)
+        reading: asyncio.Task[None] | None = None
+        try:
+            while status is None:
+                now = time.time()
+                try:
+                    found = await self._members()
+                except FAULTS as error:
+                    self.log.warning("cannot see the gang, and will look again: %s", _brief(error))
+                    found = []
+                self._tell(found, seen)
+                if any(member.failed or (member.worker == 0 and member.ended_well) for member in found):
+                    first_end = first_end or now
+                status = self._status(found, now, first_end)
+                if status is None:
+                    # Beside the watch: a log that hangs must not keep it from seeing how the gang fares.
+                    if now - looked_at_logs >= self.logging_interval and (reading is None or reading.done()):
+                        looked_at_logs, reading = now, asyncio.create_task(self._stream(found, tails, last=False))
+                    await asyncio.sleep(self.poll)
+            await self._finish(reading, found, tails)
+        finally:
+            if reading is not None:
+                reading.cancel()
         yield TriggerEvent({"status": status})  # type: ignore[no-untyped-call]
+
+    async def _finish(self, reading: asyncio.Task[None] | None, found: Sequence[Member], tails: Sequence[Tail]) -> None:
+        """Write the rest of what the workers said, as far as it is to be had."""
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                if reading is not None:
+                    await asyncio.wait([reading])
+                await self._stream(found, tails, last=True)
+        except TimeoutError:
+            self.log.warning("the rest of the workers' logs did not come within %.0f s", LAST_WORDS)
 
     def _status(self, found: Sequence[Member], now: float, first_end: float | None) -> str | None:
         if found and (all(member.failed or member.ended_well for member in found)):
@@ -147,13 +168,16 @@ class GangTrigger(BaseTrigger):
         speaking = [
             member for member in found if member.state in ("running", "ended") and not tails[member.worker].over
         ]
-        async with self.hook.get_conn() as connection:
-            api = k8s.CoreV1Api(connection)
-            for texts in _batches(speaking, 16):
-                said = await asyncio.gather(*(self._read(api, member, tails[member.worker]) for member in texts))
-                for member, text in zip(texts, said, strict=True):
-                    for level, line in tails[member.worker].lines(text, whole=last or member.state == "ended"):
-                        self.log.log(level, "[worker %s] %s", member.worker, line)
+        try:
+            async with self.hook.get_conn() as connection:
+                api = k8s.CoreV1Api(connection)
+                for texts in _batches(speaking, 16):
+                    said = await asyncio.gather(*(self._read(api, member, tails[member.worker]) for member in texts))
+                    for member, text in zip(texts, said, strict=True):
+                        for level, line in tails[member.worker].lines(text, whole=last or member.state == "ended"):
+                            self.log.log(level, "[worker %s] %s", member.worker, line)
+        except FAULTS as error:
+            self.log.warning("no logs of the workers now: %s", _brief(error))
 
     async def _read(self, api: Any, member: Member, tail: Tail) -> bytes:
         try:
@@ -166,8 +190,18 @@ class GangTrigger(BaseTrigger):
             return b""
 
     async def on_kill(self) -> None:
-        """A person marked the task, or cleared it: leave no pod."""
+        """A person marked the task, or cleared it: leave no pod.
+
+        The triggerer cancels a trigger again at every look that it takes, until it is gone, and this method with it:
+        what is begun goes on all the same.
+        """
         self.log.info("the task is no longer wanted: deleting the gang %s", self.name)
+        deleting = asyncio.create_task(self._delete())
+        _DELETING.add(deleting)
+        deleting.add_done_callback(_DELETING.discard)
+        await asyncio.shield(deleting)
+
+    async def _delete(self) -> None:
         async with self.hook.get_conn() as connection:
             api = k8s.CoreV1Api(connection)
             await _unless_gone(api.delete_namespaced_service(self.name, self.namespace))

@@ -18,9 +18,10 @@ from plugins.gang.room import require_room
 from plugins.operators.gate import Gate
 from plugins.operators.in_cluster import ClusterStep
 from plugins.operators.snapshot import Snapshot
-from plugins.runtime.pod_end import mishap_of, outcome_of
+from plugins.runtime.pod_end import in_its_image, mishap_of, outcome_of
 from plugins.runtime.pod_state import member_of
 from plugins.runtime.pods import CORPUS_VARIABLE, Identity, Work, pod_of
+from tasks.errors import Lacking
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -89,7 +90,10 @@ class PodStepOperator(ClusterStep):
         who = f"{self.step}: pod {end.pod}"
         if mishap := mishap_of(end, who, remedy="make more and smaller shards", said=said):
             raise mishap
-        self._handed_on = self.returned(self.result_of(outcome_of(end)), context)
+        try:
+            self._handed_on = self.returned(self.result_of(outcome_of(end)), context)
+        except Lacking as error:
+            raise in_its_image(error, end) from error
         return self._handed_on
 
     @contextmanager

@@ -12,6 +12,7 @@ from airflow.sdk.log import mask_secret
 
 from plugins.errors import error_of
 from plugins.runtime import LocalRuntime, Outcome
+from plugins.sites import SiteAccess, known
 from tasks.errors import BadInput, NightshiftError
 
 if TYPE_CHECKING:
@@ -111,16 +112,24 @@ class Step(BaseOperator):
 
 
 class StepOperator(Step):
-    """A step as a process of the Airflow worker's own machine."""
+    """A step as a process of the Airflow worker's own machine.
 
-    def __init__(self, **kwargs: Any) -> None:
+    :param sites: of a federated corpus: whose variables its processes must not know. With ``shard_option`` ``site`` the
+        shard's own site is spared.
+    """
+
+    def __init__(self, *, sites: Sequence[SiteAccess] = (), **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.sites = tuple(sites)
         self._running: LocalRuntime | None = None
 
     def execute(self, context: Context) -> str | list[str]:
         _mask_secrets(os.environ)
         self._running = LocalRuntime()
-        outcome = self._running.run(self.command_line(), _environment(os.environ), self._log_line)
+        share = (self.shard or "").rpartition("#")[2].partition("/")[0]
+        own = int(share) if share and self.shard_option == "site" else None
+        environment = known(_environment(os.environ), self.sites, own)
+        outcome = self._running.run(self.command_line(), environment, self._log_line)
         return self.returned(self.result_of(outcome), context)
 
     def on_kill(self) -> None:

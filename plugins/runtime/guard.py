@@ -5,6 +5,7 @@ and ends with the command's exit code (128 + n for signal n). When standard inpu
 process died, however suddenly, or wants the command gone) or on SIGTERM, it ends the whole group: SIGTERM, and
 SIGKILL after ``NIGHTSHIFT_KILL_GRACE`` seconds. Whatever the command started and left running, in groups and
 sessions of its own too, is killed before the guard ends. Standard library only: it starts in some 20 ms.
+A variable that holds no seconds counts as unset, and is said: a guard that failed by it would let the tree live.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def main(command: list[str]) -> int:
     """Run ``command`` to its end, or until it must go; leaves nothing of its process tree behind."""
+    grace = _grace()
     signals, wake = os.pipe()
     os.set_blocking(wake, False)
     for number in (signal.SIGCHLD, signal.SIGTERM):
@@ -50,7 +52,7 @@ def main(command: list[str]) -> int:
         told = os.read(signals, 512) if signals in ready else b""
         if deadline is None and ((0 in ready and not os.read(0, 512)) or signal.SIGTERM in told):
             os.killpg(child.pid, signal.SIGTERM)
-            deadline = time.monotonic() + float(os.environ.get("NIGHTSHIFT_KILL_GRACE", GRACE))
+            deadline = time.monotonic() + grace
         elif deadline is not None and time.monotonic() >= deadline:
             os.killpg(child.pid, signal.SIGKILL)
             deadline = time.monotonic() + GRACE
@@ -61,6 +63,18 @@ def main(command: list[str]) -> int:
     if libc is not None:
         _end_orphans()
     return code if code >= 0 else 128 - code
+
+
+def _grace() -> float:
+    given = os.environ.get("NIGHTSHIFT_KILL_GRACE")
+    try:
+        grace = float(given or GRACE)
+    except ValueError:
+        grace = -1.0
+    if 0 <= grace < float("inf"):
+        return grace
+    print(f"level=warning NIGHTSHIFT_KILL_GRACE={given!r}: expected seconds; taking {GRACE:g}", file=sys.stderr)
+    return GRACE
 
 
 def _ended(child: subprocess.Popen[bytes]) -> bool:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from plugins.errors import StepKilled, error_of
 from plugins.runtime.base import Outcome
 from plugins.runtime.pod_state import Member
-from tasks.errors import BadInput, NightshiftError
+from tasks.errors import BadInput, Lacking, NightshiftError
+
+_NOT_STARTED = ("StartError", "ContainerCannotRun")
+"""The end of a container whose command could not be run at all, in containerd's word and in Docker's."""
+_NO_COMMAND = ("executable file not found", "no such file or directory", "permission denied")
+"""In its message where every try would hear the same."""
 
 
 def outcome_of(pod: Member) -> Outcome:
@@ -26,8 +31,13 @@ def error_of_pod(pod: Member, who: str, *, remedy: str) -> NightshiftError:
     if mishap := mishap_of(pod, who, remedy=remedy):
         return mishap
     outcome = outcome_of(pod)
-    error = error_of(outcome.exit_code, outcome.payload, outcome.last_lines, step=who)
+    error = in_its_image(error_of(outcome.exit_code, outcome.payload, outcome.last_lines, step=who), pod)
     return error if str(error).startswith(who) else type(error)(f"{who}: {error}")
+
+
+def in_its_image(error: NightshiftError, pod: Member) -> NightshiftError:
+    """The error of a pod's command, with the image where something is lacking in that."""
+    return Lacking(f"{error}. The pod's image is {pod.image}") if isinstance(error, Lacking) and pod.image else error
 
 
 def mishap_of(pod: Member, who: str, *, remedy: str, said: str = "") -> NightshiftError | None:
@@ -37,6 +47,11 @@ def mishap_of(pod: Member, who: str, *, remedy: str, said: str = "") -> Nightshi
     """
     if pod.hopeless is not None:
         return BadInput(f"{who} cannot start: {pod.reason}: {pod.hopeless} {_advice(pod.reason)}".rstrip())
+    if pod.reason in _NOT_STARTED and any(word in pod.message.lower() for word in _NO_COMMAND):
+        return BadInput(
+            f"{who} cannot start: {pod.reason}: {pod.message} The image has no such command: "
+            "is it one of Nightshift's, of this release? Look at kubernetes.image, trainer_image"
+        )
     if pod.state == "pending":
         return NightshiftError(
             f"{who} did not start in time (kubernetes.start_timeout): "

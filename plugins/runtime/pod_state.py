@@ -33,6 +33,7 @@ class Member:
     finished: datetime | None = None
     memory: str = ""
     """Its limit."""
+    image: str = ""
 
     @property
     def ended_well(self) -> bool:
@@ -84,6 +85,7 @@ def member_of(worker: int, name: str, pod: Any) -> Member:
             end.message or status.message or "",
             end.finished_at,
             memory,
+            (container and container.image) or "",
         )
     if status.phase in ("Succeeded", "Failed"):
         return Member(worker, name, "ended", None, status.reason or "", status.message or "", memory=memory)

@@ -32,7 +32,7 @@ INGEST_STEPS = frozenset({"crawl", "clean", "dedup", "split", "upload", "release
 INGEST_GATES = frozenset({"raw", "clean", "splits"})
 """What runs in the pipeline's image. The id of a training is made of its libraries' versions too, so that everything
 from the snapshot on runs in the trainer's."""
-TRAINING_STEPS = frozenset({"train", "crossvalidate"})
+TRAINING_STEPS = frozenset({"train", "crossvalidate", "search"})
 """What takes GPUs."""
 YAML_BYTES = 100_000
 """Linux takes no variable over 128 KiB."""
