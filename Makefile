@@ -16,7 +16,9 @@ UV_RUN = index="$(INDEX)"; if [ -n "$$index" ] && [ -z "$$UV_DEFAULT_INDEX" ]; t
 # A module's servers are its own, so modules may run side by side; the scheduler wants the machine to itself.
 BESIDE := --numprocesses 2 --dist loadfile
 
-.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast test-spark lint bench bench-extract fuzz bench-clean bench-near bench-train bench-recipes faults images check-locks lock clean
+.PHONY: help demo up down test test-fast test-kubernetes test-kubernetes-fast test-spark test-corpora lint \
+	bench bench-extract fuzz bench-clean bench-nights bench-near bench-train bench-strategies bench-recipes bench-quality faults \
+	images check-locks lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,6 +48,9 @@ test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIG
 	fi; done
 	$(RUN)/python -m pytest $(SELECT) tests/kubernetes
 
+test-corpora: .venv/ready ## documents, images, tags and text under the real scheduler, each to its champion; takes long
+	$(RUN)/python -m pytest tests/corpora
+
 test-spark: .venv/ready build/spark/ready ## the engines on a real Spark of this machine; installs it (600 MB) and Java below build/
 	PYTHONPATH=build/spark $(RUN)/python -m pytest tests/spark
 
@@ -54,11 +59,14 @@ lint: .venv/ready ## format, lint and type checks
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 
-bench: .venv/ready ## measure; prints a table and writes build/bench/*.json
+bench: .venv/ready ## measure crawl, cleaning and the whole chain in some minutes; writes build/bench/*.json
 	$(RUN)/python -m tests.benchmarks
 
 bench-clean: .venv/ready ## cleaning beside datatrove's, one core each, same pages and filters
 	$(RUN)/python -m tests.benchmarks.bench_clean
+
+bench-nights: .venv/ready ## what the second night of an unchanged site costs of the first; writes build/bench/nights.json
+	$(RUN)/python -m tests.benchmarks.bench_nights
 
 bench-near: .venv/ready ## near-duplicates of up to 10 million documents: memory, seconds, precision, recall
 	$(RUN)/python -m tests.benchmarks.bench_near
@@ -66,8 +74,14 @@ bench-near: .venv/ready ## near-duplicates of up to 10 million documents: memory
 bench-train: .venv/ready ## measure a training on two cores; writes build/bench/train.json
 	$(RUN)/python -m tests.benchmarks.bench_train
 
+bench-strategies: .venv/ready ## mirrored beside parameter servers: staleness, speed, quality; build/bench/strategies.json
+	$(RUN)/python -m tests.benchmarks.bench_strategies
+
 bench-recipes: .venv/ready ## each recipe beside a plain script of its library, same split; writes build/bench/recipes.json
 	$(RUN)/python -m tests.benchmarks.bench_recipes
+
+bench-quality: .venv/ready ## each recipe on the harder demo corpus beside a plain script; writes build/bench/quality.json
+	$(RUN)/python -m tests.benchmarks.bench_quality
 
 faults: .venv/ready ## strike a training down in every way; writes build/faults.json and docs/faults.md
 	$(RUN)/python -m tests.faults
@@ -75,7 +89,7 @@ faults: .venv/ready ## strike a training down in every way; writes build/faults.
 bench-extract: .venv/ready ## F1 and docs/s of each extraction (DATA=folder of the article-extraction-benchmark)
 	$(RUN)/python -m tests.benchmarks.bench_extract $(DATA)
 
-fuzz: .venv/ready ## poisoned pages and WARC files through cleaning (INPUTS=100000)
+fuzz: .venv/ready build/fuzz/ready ## poisoned pages and WARC files through cleaning (INPUTS=100000), some chosen by atheris
 	$(RUN)/python -m tests.benchmarks.fuzz_clean --inputs $(or $(INPUTS),100000)
 
 lock: $(UV) ## compile requirements.txt anew from pyproject.toml
@@ -89,6 +103,8 @@ lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 		--output-file containers/trainer-gpu/requirements.txt
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.txt tests/spark/requirements.in --output-file tests/spark/requirements.txt
+	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --constraint requirements.txt \
+		tests/benchmarks/fuzzing/requirements.in --output-file tests/benchmarks/fuzzing/requirements.txt
 
 check-locks: $(UV) ## see that what each image is made of is on the index, whole and unaltered; installs nothing
 	@for image in image pipeline trainer trainer-gpu; do \
@@ -107,6 +123,10 @@ $(UV):
 		"Nightshift needs Python 3.11 or 3.12; $(PYTHON) is %d.%d" % v)'
 	$(PYTHON) -m venv $(BOOTSTRAP)
 	$(BOOTSTRAP)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+build/fuzz/ready: tests/benchmarks/fuzzing/requirements.txt .venv/ready
+	@$(UV_RUN) pip install --quiet --python .venv/bin/python --target build/fuzz/atheris --no-deps --require-hashes --requirement $<
+	@touch $@
 
 build/spark/ready: tests/spark/requirements.txt .venv/ready
 	@$(UV_RUN) pip install --quiet --python .venv/bin/python --target build/spark --no-deps --require-hashes --requirement $<

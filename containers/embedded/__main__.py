@@ -49,29 +49,30 @@ def demo(corpus: str, keep: bool, out: Path, home: Path) -> None:
 
     started, console = time.monotonic(), Console()
     kept = keep or Claim(home).holder() is not None
-    stack = Stack(home) if not kept else None
+    stack: Stack | None = None
     code = 1
     try:
-        with console.status("starting S3, MLflow, Airflow and the demo site"):
-            if stack is None:
+        with console.status("starting S3, MLflow, Airflow and the site to crawl, if there is one"):
+            if kept:
                 stack = background.up(home)
             else:
-                stack.start()
+                stack = Stack(home)
+                stack.start(site=stack.reads_site(corpus))
         console.print(f"The stack is up after {time.monotonic() - started:.0f} s. Web UI: {stack.rest.url}")
         code = run_demo(stack, corpus, out, console, started=started)
     except KeyboardInterrupt:
         code = 130
         console.print("\nInterrupted. What was committed is kept, and the next run goes on from there.")
     except NightshiftError as error:
-        console.print(f"[red]{error}[/]")
+        console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
     finally:
         if stack is not None and not kept:
             with console.status("stopping the stack"):
                 stack.stop()
-    if kept:
-        console.print("The stack stays up; `make down` ends it.")
-    else:
-        console.print("The stack is stopped; `make up` starts it again, with all that the demo made.")
+    if stack is not None:
+        stays = "The stack stays up; `make down` ends it."
+        stopped = "The stack is stopped; `make up` starts it again, with all that the demo made."
+        console.print(stays if kept else stopped)
     sys.exit(code)
 
 

@@ -28,6 +28,7 @@ def airflow_environment(home: Path, settings: Settings) -> dict[str, str]:
     url = settings.url("airflow")
     return {
         "AIRFLOW_HOME": str(home),
+        "NIGHTSHIFT_AIRFLOW_ID": settings.airflow_id,
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -54,6 +55,9 @@ def airflow_environment(home: Path, settings: Settings) -> dict[str, str]:
         # and a lost API server is borne for as long as by default.
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "15",
+        # An answer that comes late is an answer: asked again after 5 s, as by default, the server says that the task
+        # runs already, and the task has failed before it began.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         # The tasks of a stack that was killed go on half a minute after the next start, not five.
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "10",
         "NO_PROXY": f"{LOOPBACK},localhost",

@@ -15,7 +15,7 @@ from rich.console import Console
 from containers.embedded.data.make import make, makers
 from containers.embedded.follow import Followed, Follower, name_of
 from containers.embedded.stack import BACKUP, DATA, STORE, Stack
-from containers.embedded.summary import show, summarise
+from containers.embedded.summary import shortfall, show, summarise
 from containers.embedded.tasklogs import TaskLogs
 from tasks.backups.vault import Vault
 from tasks.catalog import Catalog
@@ -49,12 +49,14 @@ def run_demo(stack: Stack, corpus: str, out: Path, console: Console, *, started:
     ingest = follower.follow(ingest_dag, _today(stack, ingest_dag, partition, console), PATIENCE)
     if ingest.state != "success":
         return _explain(stack, ingest, console)
+    stack.require_all()
     run = follower.await_run(retrain_dag, lambda each: each["dag_run_id"] not in before, 120)
     retrain = follower.follow(retrain_dag, run, PATIENCE)
     if retrain.state != "success":
         return _explain(stack, retrain, console)
 
-    summary = summarise(Catalog(store), Vault(backup, corpus), corpus, partition)
+    settled = None if retrain.trained else _settled(stack, corpus)
+    summary = summarise(Catalog(store), Vault(backup, corpus), corpus, partition, settled=settled)
     summary["tasks"] = {"run": ingest.done + retrain.done, "noop": len(ingest.noops) + len(retrain.noops)}
     summary["noop"] = not retrain.trained and ingest.done == len(ingest.noops)
     summary["seconds"] = round(time.monotonic() - started, 1)
@@ -67,15 +69,16 @@ def run_demo(stack: Stack, corpus: str, out: Path, console: Console, *, started:
         summary["report_copy"] = str(out.parent / "report.html")
     out.write_text(json.dumps(summary, indent=1))
     show(console, summary)
-    if summary["noop"]:
+    fault = shortfall(summary)
+    if summary["noop"] and fault is None:
         console.print(
             "Nothing changed since the last run: every step was a no-op, and no model was trained.", soft_wrap=True
         )
     if summary["champion"] is not None:
         _try_champion(stack, corpus, data, out.parent / "prediction", console)
     console.print(f"{summary['seconds']:.0f} s in all. The summary as JSON: {near(out)}")
-    if summary["champion"] is None or not summary["backup"]["verified"]:
-        console.print("[red]No champion was promoted, or its backup is not verified.[/]")
+    if fault is not None:
+        console.print(fault, style="red", markup=False, highlight=False, soft_wrap=True)
         return 1
     return 0
 
@@ -89,18 +92,28 @@ def _today(stack: Stack, dag: str, partition: str, console: Console) -> str:
     return stack.rest.trigger(dag, partition=partition)
 
 
-def _try_champion(stack: Stack, corpus: str, data: Path | None, out: Path, console: Console) -> None:
-    """Show the champion at work on a file: a page of the site, or one that was made for it and never seen.
+def _settled(stack: Stack, corpus: str) -> str | None:
+    """Why there was nothing to train on: promoted and backed up before, or rejected before.
 
     Raises:
         NightshiftError: the command failed; with what it said.
     """
-    if data is not None:
-        page: Path | None = makers()[corpus].unseen(out.parent, data)
-    else:
-        page = next(iter(sorted((stack.site_folder / "sklearn").glob("sklearn.*.html"))), None)
-    if page is None or (data is None and corpus != "docs"):
+    done = stack.command("snapshot", "--corpus", corpus, "--json")
+    if done.returncode:
+        raise NightshiftError(f"nightshift snapshot failed:\n{done.stderr}")
+    reason: str | None = json.loads(done.stdout.splitlines()[-1])["counts"]["settled"]
+    return reason
+
+
+def _try_champion(stack: Stack, corpus: str, data: Path | None, out: Path, console: Console) -> None:
+    """Show the champion at work on files that it never saw, of a corpus whose data are made here.
+
+    Raises:
+        NightshiftError: the command failed; with what it said.
+    """
+    if data is None:
         return
+    page: Path = makers()[corpus].unseen(out.parent, data)
     done = stack.command("predict", "--corpus", corpus, "--input", str(page), "--output", str(out), "--json")
     if done.returncode:
         raise NightshiftError(f"nightshift predict failed:\n{done.stderr}")
@@ -116,7 +129,8 @@ def _shown(row: dict[str, Any]) -> str:
     if "entities" in row:
         found = ", ".join(f"{each['type']} {each['text']}" for each in row["entities"])
         return f"{' '.join(row['tokens'])}\n    {found or 'nothing'}"
-    return ", ".join(f"{name} {value}" for name, value in row.items() if name not in ("uid", "url"))
+    said = {name: f"{value:.4g}" if isinstance(value, float) else value for name, value in row.items()}
+    return ", ".join(f"{name} {value}" for name, value in said.items() if name not in ("uid", "url"))
 
 
 def _explain(stack: Stack, followed: Followed, console: Console) -> int:

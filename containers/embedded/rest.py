@@ -15,8 +15,8 @@ import urllib3
 from tasks.errors import NightshiftError
 
 PARTS = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-PATIENCE = 60.0
-"""Seconds for which a busy server is asked again."""
+PATIENCE = 180.0
+"""Seconds for which a busy server is asked again: each call alone may take 30."""
 PAUSE = 1.0
 """Seconds between two calls of the kind."""
 
@@ -147,13 +147,21 @@ class Rest:
             return None
 
     def log(self, dag: str, run: str, task: str, attempt: int, index: int = -1) -> str:
-        """The log of one attempt of a task."""
+        """The log of one attempt of a task, the exceptions that it tells of among its lines."""
         path = f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task}/logs/{attempt}?map_index={index}"
         content = self.call("GET", path)["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        return "\n".join(line for entry in content for line in _lines(entry))
 
     def _bearer(self) -> str:
         if self._token is None:
             # On loopback everyone is the administrator; the token is still asked for, as any client must.
             self._token = str(self._http.request("GET", f"{self.url}/auth/token").json()["access_token"])
         return self._token
+
+
+def _lines(entry: Any) -> list[str]:
+    """What an entry of a log says, and then the exception that came with it, its causes first."""
+    if not isinstance(entry, dict):
+        return [str(entry)]
+    raised = reversed(entry.get("error_detail") or [])
+    return [str(entry.get("event", entry)), *(f"{each['exc_type']}: {each['exc_value']}" for each in raised)]

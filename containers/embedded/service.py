@@ -63,6 +63,11 @@ class Process:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was started here and is no more."""
+        return self._process is not None and self._process.poll() is not None
+
     def stop(self) -> None:
         """End the whole tree: asked first, forced after the guard's grace."""
         if self._process is None:
@@ -118,16 +123,17 @@ class Service(Process):
         self._ready = ready
         self._deadline = deadline
 
-    def wait(self) -> None:
-        """Block until the service answers.
+    def wait(self, beside: Sequence[Process] = ()) -> None:
+        """Block until the service answers; it needs those ``beside`` it to do so.
 
         Raises:
-            NightshiftError: it ended, or did not answer in time; with the end of its log.
+            NightshiftError: one of them ended, or it did not answer in time; with the end of its log.
         """
         end = time.monotonic() + self._deadline
         while not self._ready():
-            if not self.running:
-                raise NightshiftError(f"{self.name} ended while it started; {self.tail()}")
+            for each in (self, *beside):
+                if not each.running:
+                    raise NightshiftError(f"{each.name} ended while it started; {each.tail()}")
             if time.monotonic() > end:
                 raise NightshiftError(f"{self.name} did not answer within {self._deadline:.0f} s; {self.tail()}")
             time.sleep(POLL)

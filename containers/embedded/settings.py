@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from containers.embedded.ports import LOOPBACK, pick
+from tasks.errors import BadInput
 
 # Service: (environment variable that sets its port, port wished for at first).
 PORTS = {
@@ -32,14 +34,23 @@ class Settings:
         """Where a service answers."""
         return f"http://{LOOPBACK}:{self.ports[service]}"
 
+    @property
+    def airflow_id(self) -> str:
+        """By what this stack knows its pods again, whatever its ports are now, and no other stack of any machine."""
+        return f"embedded-{hashlib.sha256(self.secrets['airflow_jwt'].encode()).hexdigest()[:12]}"
+
 
 def settle(home: Path, env: Mapping[str, str]) -> Settings:
-    """The settings for a start now: ports as the environment or the last start has them, if they are free."""
+    """The settings for a start now: ports as the environment or the last start has them, if they are free.
+
+    Raises:
+        BadInput: a variable holds no port.
+    """
     path = home / "settings.json"
     last = json.loads(path.read_text()) if path.exists() else {"ports": {}, "secrets": {}}
     ports: dict[str, int] = {}
     for service, (variable, default) in PORTS.items():
-        wished = int(env.get(variable) or last["ports"].get(service, default))
+        wished = _port(variable, env) or last["ports"].get(service, default)
         ports[service] = pick(wished if wished not in ports.values() else None)
     settings = Settings(ports=ports, secrets=last["secrets"] or _new_secrets())
     home.mkdir(parents=True, exist_ok=True)
@@ -48,6 +59,15 @@ def settle(home: Path, env: Mapping[str, str]) -> Settings:
         json.dump({"ports": ports, "secrets": dict(settings.secrets)}, out, indent=1)
     fresh.replace(path)
     return settings
+
+
+def _port(variable: str, env: Mapping[str, str]) -> int | None:
+    given = env.get(variable)
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and 0 < int(given) < 1 << 16):
+        raise BadInput(f"{variable}={given!r}: expected a port, 1 to 65535, or no such variable for one that is free")
+    return int(given)
 
 
 def recall(home: Path) -> Settings:

@@ -20,6 +20,7 @@ from containers.embedded.ports import LOOPBACK
 from containers.embedded.seaweedfs import s3_environment, seaweedfs
 from containers.embedded.service import Job, Process, Service
 from containers.embedded.settings import Settings, recall, settle
+from tasks.errors import NightshiftError
 
 DATA = ROOT / "build" / "data"
 """What ``containers.embedded.data`` makes, a folder a corpus."""
@@ -93,8 +94,15 @@ class Stack:
         """Every process of the stack, in the order in which they are stopped."""
         return [*self.airflow.services, self.airflow.migration, self.rendering, self.mlflow, self.site, self.s3]
 
-    def start(self) -> None:
+    def reads_site(self, corpus: str) -> bool:
+        """Whether a corpus's YAML names the demo site; one that is not there is for somebody else to miss."""
+        path = Path(self.environment["NIGHTSHIFT_CORPORA"]) / f"{corpus}.yaml"
+        return path.is_file() and "NIGHTSHIFT_DEMO_SITE" in path.read_text(encoding="utf-8")
+
+    def start(self, *, site: bool = True) -> None:
         """Start everything beside each other and wait for it, but for MLflow, which only a promotion needs.
+
+        Without ``site`` no site is rendered or served.
 
         Raises:
             NightshiftError: another process runs a stack here, or a service did not come up; then the others are
@@ -104,15 +112,19 @@ class Stack:
         try:
             (self.home / READY).unlink(missing_ok=True)
             self.s3.start(claim=claim)
-            self.rendering.start(claim=claim)
+            if site:
+                self.rendering.start(claim=claim)
             self.airflow.migrate(claim)
             for service in self.airflow.services:
                 service.start(claim=claim)
             self.s3.wait()
-            self.rendering.finish()
-            self.site.start(claim=claim)
-            for service in (self.site, *self.airflow.services):
-                service.wait()
+            if site:
+                self.rendering.finish()
+                self.site.start(claim=claim)
+                self.site.wait()
+            for service in self.airflow.services:
+                # Each answers when all are well: the one that is not must be named, and at once.
+                service.wait(beside=self.airflow.services)
             self.rest.ensure_pool("training", TRAINING_SLOTS, "a slot for each worker of a training, deferred or not")
             # Last, so that its imports do not hold up Airflow's: a champion is registered minutes later.
             self.mlflow.start(claim=claim)
@@ -121,6 +133,16 @@ class Stack:
         except BaseException:
             self.stop()
             raise
+
+    def require_all(self) -> None:
+        """See that what this process started still runs: MLflow above all, which nobody waited for.
+
+        Raises:
+            NightshiftError: a service has ended, as one does whose port another program took; with the end of its log.
+        """
+        for service in (*self.airflow.services, self.mlflow, self.site, self.s3):
+            if service.ended:
+                raise NightshiftError(f"{service.name} has ended; {service.tail()}")
 
     def stop(self) -> None:
         """Stop everything: Airflow first, so that no task finds its store gone."""

@@ -11,20 +11,26 @@ from tasks.backups.vault import Vault
 from tasks.catalog import Catalog
 from tasks.judging.base import headline, said
 from tasks.model_registry import Registry
+from tasks.model_registry.state import REJECTED
 
 STAGES = ("raw", "clean", "splits", "features", "model")
 
 
-def summarise(catalog: Catalog, vault: Vault, corpus: str, partition: str) -> dict[str, Any]:
+def summarise(
+    catalog: Catalog, vault: Vault, corpus: str, partition: str, *, settled: str | None = None
+) -> dict[str, Any]:
     """The summary of a corpus after a partition: documents, gates, champion, backup, where things lie.
 
-    The backup counts as verified when it is read from the second store now, to its last byte.
+    The backup counts as verified when it is read from the second store now, to its last byte. ``settled`` is why
+    nothing was trained, if so.
 
     Raises:
         Corrupt: the champion or its backup is damaged; names what.
     """
     registry = Registry(catalog, corpus)
     champion = registry.champion()
+    # Of a champion of other data the verdicts would look like those of these.
+    judged = champion.run if champion and not (settled or "").startswith(REJECTED) else None
     clean = catalog.current(f"clean/{corpus}/{partition}")
     summary: dict[str, Any] = {
         "corpus": corpus,
@@ -35,7 +41,8 @@ def summarise(catalog: Catalog, vault: Vault, corpus: str, partition: str) -> di
             "rejected": clean.counts["rejected"] if clean else {},
             "unchanged": clean.counts["unchanged"] if clean else 0,
         },
-        "gates": _gates(catalog, corpus, partition, champion.run if champion else None),
+        "gates": _gates(catalog, corpus, partition, judged),
+        "settled": settled,
         "champion": None,
         "backup": {"verified": False},
     }
@@ -53,6 +60,19 @@ def summarise(catalog: Catalog, vault: Vault, corpus: str, partition: str) -> di
         summary["report"] = [catalog.store.url_of(entry.key) for entry in report.of_role("report")]
         summary["backup"] = _backup(vault, registry, champion.version)
     return summary
+
+
+def shortfall(summary: dict[str, Any]) -> str | None:
+    """What is missing to a promoted champion of these data with a verified backup, or None.
+
+    A champion may be an earlier one: the model of these data is what counts, also when it was rejected before this run.
+    """
+    settled = summary["settled"] or ""
+    if settled.startswith(REJECTED):
+        return f"No champion was promoted: the model of these data was {settled}."
+    if summary["champion"] is None:
+        return "No champion was promoted."
+    return None if summary["backup"]["verified"] else "The champion's backup is not verified."
 
 
 def _backup(vault: Vault, registry: Registry, version: int) -> dict[str, Any]:
