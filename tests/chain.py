@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
+import yaml
 
 from tasks.backup import backup, open_vault
 from tasks.catalog import Catalog
@@ -15,7 +17,9 @@ from tasks.combine import combine
 from tasks.config import Corpus
 from tasks.crawl import crawl
 from tasks.dedup import dedup
+from tasks.encode import encode
 from tasks.evaluate import evaluate, evaluate_part
+from tasks.gang.start import start_all
 from tasks.gate import gate
 from tasks.merge import merge
 from tasks.prepare import prepare
@@ -37,7 +41,10 @@ class Chain:
 
     def __init__(self, folder: Path, corpus: dict[str, Any]) -> None:
         store = open_store(f"file://{folder}/store", {})
-        env = {"NIGHTSHIFT_BACKUP": f"file://{folder}/backups"}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("NIGHTSHIFT_")}
+        env = {**kept, "NIGHTSHIFT_BACKUP": f"file://{folder}/backups", "NIGHTSHIFT_CPUS": "1"}
+        self._yaml = folder / f"{corpus['corpus']}.yaml"
+        self._yaml.write_text(yaml.safe_dump(corpus))
         self.context = Context(Corpus.model_validate(corpus), store, Catalog(store), structlog.get_logger(), env)
 
     def ingest(self, day: str = DAY, *, gates: bool = True) -> None:
@@ -53,7 +60,7 @@ class Chain:
         upload(context, day)
 
     def retrain(self, *, gates: bool = True, promoted: bool = True) -> Training:
-        """From the snapshot to a champion, of a sharded recipe."""
+        """From the snapshot to a champion; of a mirrored recipe on ``resources.workers`` real workers."""
         context = self.context
         name = snapshot(context).manifest.rsplit("/", 2)[-2]
         training = Training.of(context.corpus, resolve(context, name))
@@ -61,9 +68,9 @@ class Chain:
             prepare(context, training, shard)
         combine(context, training)
         self._gate(gates, "features", snapshot=name)
-        for shard in training.shards:
-            train(context, training, shard)
-            evaluate_part(context, training, shard)
+        self._train(training)
+        for part in training.parts:
+            evaluate_part(context, training, part)
         merge(context, training)
         evaluate(context, training, AT)
         self._gate(gates or promoted, "model", snapshot=name)
@@ -71,6 +78,16 @@ class Chain:
             promote(context, training, by="test", at=AT)
             backup(context, open_vault(context, None), at=AT)
         return training
+
+    def _train(self, training: Training) -> None:
+        context = self.context
+        if not training.mirrored:
+            for shard in training.shards:
+                train(context, training, shard)
+            return
+        for shard in training.shards:
+            encode(context, training, shard)
+        start_all(context, training, str(self._yaml), None)
 
     def metrics(self, training: Training) -> dict[str, Any]:
         """The candidate's report."""

@@ -240,6 +240,32 @@ class Mortal(Store):
         return result
 
 
+class Beside(Mortal):
+    """A real store beside which something happens, once, right before a key with ``about`` is written or removed."""
+
+    def __init__(self, store: Store, about: str, meanwhile: Callable[[], object]) -> None:
+        super().__init__(store, last=0)
+        self._about = about
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def write(self, key: str, data: bytes) -> ObjectInfo:
+        self._happen(key)
+        return super().write(key, data)
+
+    def create(self, key: str, data: bytes) -> bool:
+        self._happen(key)
+        return super().create(key, data)
+
+    def delete(self, key: str) -> None:
+        self._happen(key)
+        super().delete(key)
+
+    def _happen(self, key: str) -> None:
+        if self._about in key and self._meanwhile is not None:
+            meanwhile, self._meanwhile = self._meanwhile, None
+            meanwhile()
+
+
 class Lying(Mortal):
     """A real store whose disk damages what is uploaded under a key that contains ``about``."""
 

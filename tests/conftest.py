@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from containers.embedded.ports import pick
 from containers.embedded.seaweedfs import s3_environment, seaweedfs
@@ -28,6 +29,11 @@ CORPUS: dict[str, Any] = {
     "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
     "train": {"recipe": "tfidf_forest"},
 }
+
+
+# No test is timed: the first example may compile a kernel, and the machine may have other things to do.
+settings.register_profile("nightshift", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nightshift")
 
 
 @pytest.fixture(autouse=True)

@@ -24,11 +24,16 @@ WORKER, WORKERS = int(TASK["task"]["index"]), len(TASK["cluster"]["worker"])
 FOLDER = Path(SCRIPT["folder"])
 
 
-def fault(at: str, line: ChildEnd) -> None:
-    """Say where this worker is, and do there what the script wants of it."""
+def tell(at: str) -> None:
+    """Say that this process is at a place, all at once: a reader never sees half of it."""
     mark = FOLDER / f"{WORKER}.{at}"
     mark.with_suffix(".tmp").write_text(str(os.getpid()))
     mark.with_suffix(".tmp").rename(mark)
+
+
+def fault(at: str, line: ChildEnd) -> None:
+    """Say where this worker is, and do there what the script wants of it."""
+    tell(at)
     match SCRIPT.get(f"{WORKER}.{at}"):
         case "hang":
             time.sleep(600)
@@ -39,6 +44,13 @@ def fault(at: str, line: ChildEnd) -> None:
             for _ in range(10):
                 time.sleep(0.25)
                 line.report("alive", doing=at)
+        case "once":
+            if not (died := FOLDER / f"{WORKER}.{at}.died").exists():
+                died.write_text(str(os.getpid()))
+                os._exit(9)
+        case "later":
+            if list(FOLDER.glob(f"{WORKER}.*.died")):
+                os._exit(9)
         case "exit":
             os._exit(9)
         case "crash":
@@ -56,12 +68,11 @@ def fault(at: str, line: ChildEnd) -> None:
             orphan = int(os.read(reader, 20))
             while Path(f"/proc/{orphan}").exists():
                 time.sleep(0.01)
-            (FOLDER / f"{WORKER}.buried").write_text(str(os.getpid()))
+            tell("buried")
         case "orphan":
             if os.fork() == 0:
                 os.setsid()
-                mark.with_suffix(".tmp").write_text(str(os.getpid()))
-                mark.with_suffix(".tmp").rename(FOLDER / f"{WORKER}.orphan")
+                tell("orphan")
                 time.sleep(600)
             while not (FOLDER / f"{WORKER}.orphan").exists():
                 time.sleep(0.01)

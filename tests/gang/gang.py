@@ -76,6 +76,8 @@ class Gang:
     script: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, float] = field(default_factory=dict)
     workers: int = 2
+    replaceable: tuple[int, ...] = ()
+    """Workers whose child may be replaced."""
     peers: tuple[Peer, ...] = ()
     elsewhere: bool = False
     """Whether its process ids are another namespace's."""
@@ -107,6 +109,7 @@ class Gang:
             "identity": {**self.identity, **identity},
             "names": str(self.folder / "names"),
             "timing": {**QUICK, **self.timing},
+            "replaceable": worker in self.replaceable,
         }
         return [*PYTHON, "tests.gang.supervisor", json.dumps(gang)]
 

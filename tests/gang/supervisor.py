@@ -52,6 +52,7 @@ def main() -> int:
             os.environ,
             Timing(**gang["timing"]),
             Log(),  # type: ignore[arg-type]
+            gang["replaceable"],
         )
     )
 

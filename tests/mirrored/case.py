@@ -111,8 +111,12 @@ def build_case(
     make_corpus: Callable[..., Corpus],
     make_snapshot: Callable[..., Manifest],
     workers: Nursery,
+    rows: Callable[[int, int], list[dict[str, Any]]] = rows,
 ) -> Build:
-    """``case(examples=60, resources={…}, train={…}, **params)``: a training whose examples are encoded."""
+    """``case(examples=60, resources={…}, train={…}, **params)``: a training whose examples are encoded.
+
+    ``rows`` makes so many examples from a seed.
+    """
 
     def build(
         examples: int = 60,
@@ -126,7 +130,7 @@ def build_case(
             "resources": {"checkpoints": {"every": "50ms"}, **(resources or {})},
         }
         context = make_context(make_corpus(**sections))
-        snapshot = make_snapshot(context, train=rows(examples), validation=rows(20, seed=1), test=rows(9, 2), files=2)
+        snapshot = make_snapshot(context, train=rows(examples, 0), validation=rows(20, 1), test=rows(9, 2), files=2)
         training = Training.of(context.corpus, snapshot)
         for shard in training.shards:
             prepare(context, training, shard)

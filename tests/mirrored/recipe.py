@@ -32,7 +32,7 @@ class TinyParams(FitParams):
     batch_size: int = pydantic.Field(6, ge=1)
     learning_rate: float = pydantic.Field(1e-2, gt=0)
     dropout: float = 0.0
-    layer: Literal["none", "batch_norm", "drifting"] = "none"
+    layer: Literal["none", "batch_norm", "dropout", "drifting"] = "none"
     pause: float = 0.0
     """Seconds that making a batch takes."""
 
@@ -85,16 +85,20 @@ class Tiny:
     def network(self, features: pa.Table) -> keras.Model:
         import keras
 
+        from tasks.models._dropout import Dropout
+
         words = keras.Input((_WORDS,), dtype="int32")
         vector = keras.layers.Embedding(_BUCKETS, 8, name="words")(words)
         vector = keras.layers.Flatten()(vector)
         if self.params.layer == "batch_norm":
             vector = keras.layers.BatchNormalization(name="normal")(vector)
+        if self.params.layer == "dropout":
+            vector = keras.layers.Dropout(0.1, name="own")(vector)
         if self.params.layer == "drifting":
             from tests.mirrored.drifting import Drifting
 
             vector = Drifting()(vector)
-        vector = keras.layers.Dropout(self.params.dropout)(vector)
+        vector = Dropout(self.params.dropout, seed=7)(vector)
         return keras.Model(words, keras.layers.Dense(features.num_rows, dtype="float32")(vector))
 
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:

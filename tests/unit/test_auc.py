@@ -14,7 +14,7 @@ from tasks.training.auc import Ranks, macro
 LABELS = ("a", "b", "c")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(2, 40), seed=st.integers(0, 2**32 - 1), steps=st.sampled_from([4, 1000]))
 def test_areas_are_those_of_scikit_learn(rows: int, seed: int, steps: int) -> None:
     chance = np.random.default_rng(seed)

@@ -14,11 +14,11 @@ import pytest
 from tasks.backup import backup, open_vault
 from tasks.backups.vault import Backup, Vault
 from tasks.config import Corpus
-from tasks.errors import BadInput, Corrupt
+from tasks.errors import BadInput, Corrupt, StoreError
 from tasks.model_registry import Registry, settled
 from tasks.step import Context, StepResult
 from tasks.store import open_store
-from tests.champions import NOW, Killed, Lying, Mortal, crowned, keyword_corpus
+from tests.champions import NOW, Beside, Killed, Lying, Mortal, crowned, keyword_corpus
 
 
 @pytest.fixture
@@ -45,6 +45,13 @@ def newest(vault: Vault) -> Backup:
 
 def contents(vault: Vault) -> dict[str, str]:
     return {info.key: info.etag for info in vault.store.list("")}
+
+
+def swapped(context: Context, vault: Vault) -> None:
+    """A backup of version 1, and a version 2 with the same partitions."""
+    crowned(context)
+    back_up(context, vault)
+    crowned(context, words={"a": "b", "b": "a"}, train=[{"text": "a", "label": "a", "url": "http://x"}])
 
 
 def test_a_backup_holds_model_report_verdict_snapshot_partitions_and_registry(context: Context, vault: Vault) -> None:
@@ -83,11 +90,10 @@ def test_the_same_champion_again_is_a_no_op_that_writes_nothing(context: Context
 
 
 def test_what_an_earlier_backup_holds_is_not_copied_again(context: Context, vault: Vault) -> None:
-    crowned(context)
-    first = back_up(context, vault)
-    crowned(context, seed=0, words={"a": "b", "b": "a"}, train=[{"text": "a", "label": "a", "url": "http://x"}])
+    swapped(context, vault)
+    first = newest(vault).manifest
     second = back_up(context, vault, 1)
-    assert 0 < second.counts["copied"] < first.counts["copied"]
+    assert 0 < second.counts["copied"] < first.counts["files"]
     shared = set(newest(vault).objects) & set(vault.backups()[0][1].objects)
     assert len(shared) == second.counts["files"] - second.counts["copied"] > 0
 
@@ -234,6 +240,35 @@ def test_a_backup_killed_after_any_write_is_completed_by_its_retry(
         assert not [key for key in contents(fresh) if key.startswith("docs/000001")]
         assert back_up(context, fresh, 3).noop
     assert last > 20
+
+
+def test_a_backup_that_loses_what_it_found_to_another_ones_removals_copies_it(context: Context, vault: Vault) -> None:
+    swapped(context, vault)
+
+    def removals() -> None:
+        assert len(vault.thin(1, spare="")) == 1  # as one that has an inventory of its own, and no use for the first
+
+    result = back_up(context, Vault(Beside(vault.store, "docs/000002-", removals), "docs"), 1)
+    assert result.counts["copied"] > result.counts["files"] / 2
+    assert [each.version for each in vault.backups()[0]] == [2]
+    vault.verify(newest(vault))
+
+
+def test_removals_that_take_from_a_backup_made_meanwhile_do_not_leave_it_one(context: Context, vault: Vault) -> None:
+    swapped(context, vault)
+    made = []
+
+    def whole() -> None:
+        made.append(back_up(context, vault, 1))
+        vault.verify(newest(vault))
+
+    removing = Vault(Beside(vault.store, "_objects/", whole), "docs")
+    with pytest.raises(StoreError, match=r"docs/000002-.* it counts as no backup\. Run `nightshift backup"):
+        removing.thin(1, spare="")
+    assert (made[0].noop, vault.backups()) == (False, ([], []))
+    assert not back_up(context, vault, 2).noop
+    assert [each.version for each in vault.backups()[0]] == [2]
+    vault.verify(newest(vault))
 
 
 def test_a_vault_that_does_not_return_what_it_was_given_makes_no_backup(context: Context, vault: Vault) -> None:

@@ -136,6 +136,7 @@ print(hashlib.sha256((Path({folder!r}) / "model.skops").read_bytes()).hexdigest(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_two_processes_make_the_same_bytes_from_the_same_seed(name: str, tmp_path: Path) -> None:
     code = _FIT_AND_SAVE.format(tests=str(Path(__file__).parent), name=name, folder=str(tmp_path))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
+import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
@@ -24,6 +27,7 @@ from tasks.cleaning.refine import Refiner
 from tasks.config import Corpus
 from tasks.config.corpus import Clean
 from tasks.errors import BadInput, Corrupt
+from tasks.sources.lines import csv_rows
 from tasks.step import Shard
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -108,6 +112,13 @@ def test_a_page_that_is_no_document_says_why(document: Raw, reason: str, value: 
     (row,) = refine(document)
     assert (row["uid"], row["reason"]) == (document.uid, reason)
     assert row["value"] == value or reason == "undecodable"
+
+
+@pytest.mark.parametrize("filters", [["c4_lines"], [{"pii": {"masks": {"email": " "}}}]])
+def test_a_page_of_which_a_filter_leaves_nothing_is_no_document(filters: list[Any]) -> None:
+    (row,) = refine(raw(b"me@example.org", content_type="text/plain"), filters=filters)
+    assert (row["reason"], row["value"], row["text"]) == ("empty", "0", "me@example.org")
+    assert "left no text" in row["detail"]
 
 
 def test_plain_text_is_not_parsed_and_an_unnamed_type_is_sniffed() -> None:
@@ -236,8 +247,56 @@ def test_files_that_break_off_are_named(tmp_path: Path) -> None:
         rows_of(parquet, "parquet")
 
 
+LARGE = 3_000_000
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [b"2," + b"x" * LARGE + b",b,1"],
+        [b'2,"' + b"x" * LARGE + b'",b,1'],
+        [b'2,"' + b'a "" b, ' * (LARGE // 8) + b'",b,1'],
+        [b'2,"first', b"x" * LARGE, b"3,no row,b,1", b'last",b,1'],
+        [b'2,"first', b"", b"x" * LARGE + b'",b,1'],
+        [b'2,"' + b"x" * LARGE, b"3,no row,b,1", b'""', b'"",last",b,1'],
+        [b'2,"', *[b"short, as text is"] * (LARGE // 17), b'",b,1'],
+        [b'2,five" and a half' + b"x" * LARGE + b",b,1"],
+    ],
+    ids=["plain", "quoted", "quotes in it", "within a cell", "ends a cell", "begins a cell", "many lines", "no quote"],
+)
+def test_a_csv_row_that_is_too_large_costs_that_row(tmp_path: Path, lines: list[bytes]) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"\n".join([b"id,body,kind,at", b"1,one,a,1", *lines, b"4,four,a,1", b'5,"fi\nve",a,1', b""]))
+    one, large, four, five = rows_of(path, "csv")
+    assert [(row.uid, row.body, row.fault) for row in (one, four, five)] == [
+        (uid_of("1"), b"one", None),
+        (uid_of("4"), b"four", None),
+        (uid_of("5"), b"fi\nve", None),
+    ]
+    assert (large.body, large.fault, large.value) == (b"", "too_large", "row 3 of store/f")
+
+
+def test_rows_that_are_too_large_end_where_the_csv_reader_says() -> None:
+    # Whatever the marks in them and wherever the bound cuts: the rows after are those that csv.reader finds.
+    random, judged = Random(3), 0
+    for _ in range(3000):
+        rows = ["".join(random.choices('",\nxy', (3, 2, 1, 2, 2), k=random.randint(1, 12))) for _ in range(6)]
+        data = "\n".join(rows)
+        csv.field_size_limit(1000)
+        expected = [row for row in csv.reader(io.StringIO(data, newline="")) if row]
+        try:
+            found = [row for _, row in csv_rows(io.BytesIO(data.encode()), random.randint(1, 12))]
+        except csv.Error as error:
+            assert "never closed" in str(error)
+            continue
+        judged += None in found
+        assert len(found) == len(expected), data
+        assert all(row in (None, each) for row, each in zip(found, expected, strict=True)), data
+    assert judged > 500
+
+
 def test_a_quote_nobody_closed_ends_the_csv_with_an_error_not_with_all_memory(tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_bytes(b'id,body,kind,at\n1,"' + b"x,\n" * 2_000_000)
-    with pytest.raises(BadInput, match="field larger"):
+    with pytest.raises(BadInput, match="a quote in the row that begins on line 2 is never closed"):
         rows_of(path, "csv")

@@ -144,3 +144,17 @@ def test_check_names_every_fault_of_every_file(folder: Path) -> None:
     assert f"{folder}/news.yaml: source: is required" in done.stderr
     assert f"{folder}/news.yaml: train: is required" in done.stderr
     assert call(main, "check", str(folder / "docs.yaml")).exit_code == 0
+
+
+def test_a_release_by_a_user_without_a_name_asks_who_it_is(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid: int) -> object:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    arguments = ["release", "--corpus", "docs", "--partition", "2026-11-20", "--stage", "raw", "--reason", "x"]
+    nameless = call(main, *arguments)
+    assert (nameless.exit_code, "say with --by who releases it" in nameless.output) == (2, True)
+    assert "nothing at file://" in call(main, *arguments, "--by", "ada").output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.sources.web.frontier import Frontier
@@ -155,3 +156,27 @@ def test_segments_of_two_attempts_at_once_do_not_mix(tmp_path: Path, local_store
     assert replayed == ["http://a.test/0", "http://a.test/1"]
     living.clear()
     assert living.started() is None and not list(local_store.list("raw/docs/x/"))
+
+
+def test_which_page_an_image_comes_with_does_not_depend_on_who_answers_first(tmp_path: Path) -> None:
+    first, two, three = "http://a.test/1", "http://a.test/2", "http://a.test/3"
+    graph = {first: [two, three], two: [], three: []}
+    came = []
+    for seed in range(8):
+        chance, frontier = random.Random(seed), start(tmp_path, f"via{seed}", first)
+        going: list[Task] = []
+        while True:
+            while task := frontier.next(9):
+                going.append(task)
+            if not going:
+                break
+            task = going.pop(chance.randrange(len(going)))
+            if task.via:
+                came.append((task.url, task.via, task.depth))
+                frontier.finish(replace(end(task, {task.url: []}), via=task.via), "2026-11-20")
+            else:
+                shown = ("http://a.test/i.png",) if task.url != first else ()
+                frontier.finish(replace(end(task, graph), images=shown), "2026-11-20")
+        (known,) = [row for row in frontier.known(forget=7) if row["via"]]
+        assert known["via"] == two
+    assert set(came) == {("http://a.test/i.png", two, 1)}

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Which captures and texts of a partition stay."""
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tasks.cleaning.raw import uid_of
 from tasks.cleaning.unite import United, unite
 from tasks.config.corpus import Clean, Dedup, Near
 from tasks.text.minhash import bands, signatures
+from tasks.text.scripts import apart
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ events = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(events, min_size=1, max_size=3))
 def test_the_outcome_is_that_of_the_plain_rule(
     tmp_path_factory: pytest.TempPathFactory, shards: list[list[Event]]
@@ -223,6 +225,42 @@ def test_signatures_estimate_jaccard_and_are_the_same_every_time() -> None:
         signatures(["night shift"], Near(permutations=16))[0].tolist()
         == signatures(["Night  SHIFT"], Near(permutations=16))[0].tolist()
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "word", "other"),
+    [
+        (
+            "长城修筑的历史可上溯到西周时期，发生在首都镐京的著名典故烽火戏诸侯就源于此。春秋战国时期列国争霸，互相防守，"
+            "长城修筑进入第一个高潮，但此时修筑的长度都比较短。秦灭六国统一天下后，秦始皇连接和修缮战国长城，始有万里长城之称。",
+            "著名",
+            "有名",
+        ),
+        (
+            "夜行列車は十時に駅を出た。どこへ行くのか誰も知らなかったが、それでよかった。小さな茶色の鞄を持った男が窓際に座った。"
+            "雨が町の外の畑に降り始め、最後の家々の明かりが濡れた窓に揺れていた。車掌は何も聞かずにゆっくりと歩いて行った。",
+            "小さな",
+            "大きな",
+        ),
+        (
+            "ภาษาไทยเป็นภาษาที่มีระดับเสียงของคำแน่นอนหรือวรรณยุกต์เช่นเดียวกับภาษาจีน และออกเสียงแยกคำต่อคำ "
+            "ภาษาไทยเป็นภาษาประจำชาติและภาษาราชการของประเทศไทยซึ่งประชากรส่วนใหญ่ของประเทศใช้กันทุกวัน",
+            "ส่วนใหญ่",
+            "จำนวนมาก",
+        ),
+    ],
+)  # fmt: skip
+def test_texts_without_spaces_are_nearly_equal_too(text: str, word: str, other: str) -> None:
+    assert text.count(word) == 1
+    one, two, unlike = signatures([text, text.replace(word, other), text[::-1]], Near(permutations=1024))
+    assert 0.8 < float((one == two).mean()) < 1
+    assert float((one == unlike).mean()) < 0.1
+
+
+def test_nothing_changes_for_texts_with_spaces() -> None:
+    texts = ["Größe ÉTÉ, “naïve” — İstanbul ΣΊΣΥΦΟΣ", "한국어 문장 그리고 또 하나", "भारत की राजभाषा"]
+    assert all(apart(text) is text for text in texts)
+    assert apart("Python语言 3") == "Python 语  言  3"
 
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.8, 0.95])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -16,6 +19,8 @@ from tasks.catalog import Manifest
 from tasks.config import Corpus
 from tasks.crawl import crawl, folder_of
 from tasks.errors import BadInput
+from tasks.sources import files
+from tasks.sources.lines import longest_row
 from tasks.step import Context
 
 DAY, TODAY = "2026-11-05", date(2026, 11, 20)
@@ -29,10 +34,10 @@ def bring(
 ) -> Callable[..., Manifest]:
     """``bring({name: bytes}, **params)``: the manifest of a partition made of these files."""
 
-    def run(files: dict[str, bytes], pattern: str = "*", **params: Any) -> Manifest:
+    def run(contents: dict[str, bytes], pattern: str = "*", **params: Any) -> Manifest:
         folder = tmp_path / "rows"
         folder.mkdir(exist_ok=True)
-        for name, data in files.items():
+        for name, data in contents.items():
             (folder / name).write_bytes(data)
         source = {"files": {"path": f"{folder}/{pattern}", "columns": COLUMNS, **params}}
         context = make_context(make_corpus(source={"history": source}))
@@ -90,6 +95,31 @@ def test_a_bad_row_is_left_for_cleaning_to_reject(bring: Callable[..., Manifest]
     assert bring({"a.jsonl": b"{broken\n" + jsonl()}).counts["documents"] == 6
 
 
+def test_no_row_is_held_beyond_a_bound_while_it_is_counted(
+    bring: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = [0]
+
+    class Watched(io.BufferedReader):
+        def readline(self, size: int | None = -1) -> bytes:
+            line = super().readline(size)
+            held.append(len(line))
+            return line
+
+        def __next__(self) -> bytes:
+            return self.readline()
+
+    monkeypatch.setattr(files, "_reading", lambda path: Watched(io.FileIO(path)))
+    wide = b"x" * (30 << 20)
+    cases = {
+        "a.csv": b"key,body,kind\n1,one,a\n2," + wide + b',a\n3,"' + wide + b'\n",a\n4,four,a\n',
+        "b.jsonl": b'{"key": "0", "body": "' + wide + b'"}\n' + jsonl(ROWS[:3]),
+    }
+    for name, data in cases.items():
+        assert bring({name: data}, name).counts["documents"] == 4
+    assert max(held) < longest_row(10_000_000) + 2
+
+
 def test_files_that_cannot_be_read_are_refused_by_name(bring: Callable[..., Manifest]) -> None:
     cases = {
         "a.parquet": (b"PAR1 no", "not a readable Parquet file"),
@@ -118,3 +148,24 @@ def test_equal_files_are_one_part(bring: Callable[..., Manifest]) -> None:
     assert len(manifest.files) == 1
     assert len(manifest.inputs) == 2
     assert manifest.counts["documents"] == 5
+
+
+def test_a_crawl_counts_a_bomb_without_unpacking_it(
+    tmp_path: Path, make_corpus: Callable[..., Corpus], make_context: Callable[..., Context]
+) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cat/1.png", bytes(1 << 26))
+    corpus = make_corpus(
+        kind="images",
+        source={"history": {"files": {"path": f"{tmp_path}/x.zip"}}},
+        clean={"document_bytes": "1MB"},
+        train={"recipe": "image_vgg16"},
+    )
+    tracemalloc.start()
+    try:
+        result = crawl(make_context(corpus), DAY, today=TODAY)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result.counts["documents"] == 1
+    assert peak < 1 << 25, "less than half of what it would be unpacked"

@@ -102,6 +102,36 @@ def test_chinese_sentences_count() -> None:
     assert judge("c4", "我們在這裡。你們在那裡！他們呢？", "zh", min_line_words=0).reason is None
 
 
+@pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("length", {"min_words": 1000}),
+        ("c4", {"min_sentences": 1000}),
+        ("c4_lines", {"min_words": 1000}),
+        ("fineweb_quality", {"max_short_lines": 0.0, "short_line": 1000}),
+        ("gopher_quality", {"min_stop_words": 3, "stop_words": {"fr": ["the", "of"]}}),
+        ("gopher_repetition", {"max_top": {2: 0.0}}),
+    ],
+)
+def test_parameters_may_be_others_for_a_language(name: str, params: dict[str, Any]) -> None:
+    for language in ("en", "fr"):
+        verdict = judge(name, PROSE, language, languages={"fr": params})
+        assert (verdict.reason is not None or verdict.text == "") == (language == "fr")
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"min_word": 3}, r"languages.zh.min_word: no such key; did you mean min_words"),
+        ({"min_words": "many"}, r"languages.zh.min_words: Input should be a valid integer.*got 'many'"),
+        ({"languages": {}}, "no languages of its own"),
+    ],
+)
+def test_parameters_of_a_language_are_checked(make_corpus: Any, other: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        make_corpus(clean={"filters": [{"length": {"languages": {"zh": other}}}]})
+
+
 words = st.lists(st.sampled_from(["a", "bb", "ccc", "d", "e"]), max_size=60)
 
 
@@ -138,5 +168,8 @@ def test_an_unknown_filter_or_threshold_is_named(make_corpus: Any) -> None:
 
 def test_filters_survive_the_way_to_the_child_process(make_corpus: Any) -> None:
     clean = make_corpus(clean={"filters": FILTERS.names(), "document_timeout": "1500ms"}).clean
+    assert type(clean).model_validate_json(clean.model_dump_json()) == clean
+    other = {"gopher_repetition": {"languages": {"fr": {"max_top": {2: 0.1}}}}}
+    clean = make_corpus(clean={"filters": [other]}).clean
     assert type(clean).model_validate_json(clean.model_dump_json()) == clean
     assert isinstance(make_corpus(), Corpus)

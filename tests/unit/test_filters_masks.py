@@ -81,12 +81,13 @@ def test_bad_words_are_whole_words_of_the_language() -> None:
 def test_a_text_that_quotes_a_test_is_dropped(tmp_path: Path) -> None:
     test = "What is the name of the longest river that flows through the city of Ulm in Germany?"
     tests = tmp_path / "tests.jsonl"
-    tests.write_text(json.dumps({"text": test}) + "\n" + "Two words\n")
+    tests.write_text(json.dumps({"text": test}) + "\nTwo words\n# Heading of a test\n")
     files = [str(tests)]
     quoted = f"They asked us: {test.upper().replace(',', ' ')} Nobody knew."
     assert judge("decontamination", quoted, files=files).reason == "shared"
     assert judge("decontamination", "What is the name of the longest river?", files=files).reason is None
     assert judge("decontamination", "These are (two, words).", files=files).value == 1
+    assert judge("decontamination", "Under the heading of a test it stood.", files=files).value == 1
 
 
 def test_lines_that_are_no_sentences_are_taken_out() -> None:

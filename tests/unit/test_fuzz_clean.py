@@ -4,62 +4,110 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.benchmarks import fuzz_clean
+from tasks.text.extract import MODES
+from tests.benchmarks.fuzzing import hunt, subject, workers
+from tests.benchmarks.fuzzing.inputs import Input
 
 
 def test_a_few_hundred_poisoned_inputs_are_handled() -> None:
-    assert [finding for number in range(250) for finding in fuzz_clean.attempt(number)] == []
+    assert [finding for number in range(250) for finding in subject.attempt(number)] == []
 
 
-def test_an_input_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[bytes] = []
-    monkeypatch.setattr(fuzz_clean, "through_clean", lambda data: seen.append(data) or iter(()))
-    for _ in range(2):
-        list(fuzz_clean.attempt(3))
-    assert seen[0] == seen[1] != b""
+def test_an_input_is_the_same_every_time_and_on_the_way_through_bytes() -> None:
+    inputs = [Input.numbered(number) for number in range(64)]
+    assert inputs == [Input.numbered(number) for number in range(64)]
+    assert len({each.data for each in inputs}) == 64
+    assert {each.kind for each in inputs} == {"page", "text", "warc"}
+    assert {each.mode for each in inputs} == set(MODES)
+    assert [Input.of(each.packed()) for each in inputs] == inputs
 
 
 @pytest.mark.parametrize(
     ("fault", "said"),
     [
-        (lambda data: (_ for _ in ()).throw(ValueError("boom")), "ValueError: boom"),
-        (lambda data: iter(["bad text"]), "bad text"),
+        (lambda given: (_ for _ in ()).throw(ValueError("boom")), "ValueError: boom"),
+        (lambda given: iter(["bad text"]), "bad text"),
     ],
 )
 def test_what_goes_wrong_is_a_finding(monkeypatch: pytest.MonkeyPatch, fault: object, said: str) -> None:
-    monkeypatch.setattr(fuzz_clean, "through_clean", fault)
-    (finding,) = fuzz_clean.attempt(1)
+    monkeypatch.setattr(subject, "through_clean", fault)
+    (finding,) = subject.attempt(1)
     assert said in finding
 
 
 def test_a_slow_input_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fuzz_clean, "SLOW", 0.01)
-
-    def spin(data: bytes) -> list[str]:
-        until = time.process_time() + 0.02
-        while time.process_time() < until:
-            pass
-        return []
-
-    monkeypatch.setattr(fuzz_clean, "through_clean", spin)
-    (finding,) = fuzz_clean.attempt(1)
+    monkeypatch.setattr(subject, "SLOW", 0.01)
+    monkeypatch.setattr(subject, "through_clean", lambda given: spin(0.02))
+    (finding,) = subject.attempt(1)
     assert "took" in finding
 
 
-def test_an_input_that_kills_its_process_is_named_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def attempt(number: int) -> list[str]:
+def spin(seconds: float) -> Iterator[str]:
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    return iter(())
+
+
+def test_an_input_that_kills_its_process_is_named_and_the_others_go_on() -> None:
+    def attempt(number: int) -> Iterator[str]:
         if number == 12:
             os.abort()
-        return ["seen"] if number == 19 else []
+        return iter(["seen"] if number == 19 else [])
 
-    monkeypatch.setattr(fuzz_clean, "attempt", attempt)
-    findings = fuzz_clean.run(0, 20, 2)
+    told: list[int] = []
+    findings = workers.run(0, 20, 2, attempt, lambda done, found: told.append(done))
     assert sorted(findings) == ["input 12: the process ended with -6", "input 19: seen"]
+    assert told[-1] == 20
 
 
-def test_every_filter_without_files_of_its_own_is_in_it() -> None:
-    names = {name for refiner in fuzz_clean._refiners().values() for name, _ in refiner._filters}
-    assert {"c4", "gopher_quality", "gopher_repetition", "language", "length"} <= names
+@pytest.mark.parametrize(
+    ("poison", "limit", "said"),
+    [
+        (lambda: spin(60), ("HANG", 0.2), "input 3: more than 0.2 s of processor time"),
+        (lambda: bytearray(1 << 33), ("MEMORY", 2 << 30), "input 3: MemoryError"),
+    ],
+    ids=["hang", "memory"],
+)
+def test_an_input_that_wants_all_time_or_memory_is_ended(
+    monkeypatch: pytest.MonkeyPatch, poison: Callable[[], object], limit: tuple[str, float], said: str
+) -> None:
+    monkeypatch.setattr(workers, *limit)
+
+    def attempt(number: int) -> Iterator[str]:
+        try:
+            if number == 3:
+                poison()
+        except MemoryError:
+            yield "MemoryError"
+
+    assert workers.run(0, 5, 1, attempt) == [said]
+
+
+def test_a_process_that_grows_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "GROWTH", 20 << 20)
+    kept: list[bytes] = []
+
+    def attempt(number: int) -> Iterator[str]:
+        kept.append(os.urandom(1 << 20))
+        return iter(())
+
+    (finding,) = workers.run(0, 60, 1, attempt)
+    assert "inputs 0 to 60: memory grew by" in finding
+
+
+def test_every_filter_is_in_it_and_each_comes_first_once() -> None:
+    names = subject.names()
+    assert {"c4", "decontamination", "gopher_quality", "pii", "url_blocklist"} <= set(names)
+    for turn, name in enumerate(names):
+        filters = [each for each, _ in subject.refiner("fast", turn)._filters]
+        assert filters[0] == name
+        assert sorted(filters) == sorted(names)
+
+
+def test_a_dictionary_says_pieces_in_ascii() -> None:
+    assert hunt._escaped('<a href="é">') == r'"<a href=\x22\xc3\xa9\x22>"'

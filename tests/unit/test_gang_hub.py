@@ -250,3 +250,15 @@ def test_one_that_left_before_its_first_step_takes_all_along() -> None:
 def test_a_cause_is_the_same_after_its_way_over_the_line() -> None:
     for cause in (lost(1, "x", hearsay=True), failed(0, {"type": "BadInput", "message": "y"}), ended(2, -11)):
         assert End.of(End(cause=cause).message()).cause == cause
+
+
+def test_worker_0_is_told_to_stop_when_another_is_told_to_leave() -> None:
+    """One that only serves takes no step that would tell the others."""
+    hub = Watched(3)
+    hub.all_came()
+    hub.heard(1, {"kind": "stopping"}, 1)
+    assert hub.to(0, "order") == [], "there is nothing to keep yet"
+    hub.training()
+    hub.heard(2, {"kind": "stopping"}, 2)
+    assert hub.to(0, "order")[-1] == {"kind": "order", "order": "stop"}
+    assert hub.to(1, "order")[-1] == {"kind": "order", "order": "go"}

@@ -104,6 +104,7 @@ def test_a_child_that_goes_on_in_time_is_not_lost(make_gang: MakeGang) -> None:
     assert [each.code for each in gang.end()] == [0, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("worker", [0, 1])
 def test_a_stopped_supervisor_is_missed_by_the_others_and_knows_itself_when_it_goes_on(
     make_gang: MakeGang, worker: int
@@ -122,6 +123,7 @@ def test_a_stopped_supervisor_is_missed_by_the_others_and_knows_itself_when_it_g
     assert f"worker {1 - worker} is lost" not in stopped.error
 
 
+@pytest.mark.slow
 def test_a_start_up_that_hangs_ends_and_names_the_worker_that_is_behind(make_gang: MakeGang) -> None:
     gang = make_gang({"1.restore": "hang"}, startup=3).start()
     ended_in(gang, LOST, "worker 1 is lost: no first step", "was restoring its checkpoint")
@@ -137,6 +139,7 @@ def test_steps_that_hang_end_and_every_log_says_where(make_gang: MakeGang) -> No
     assert "in fault" in ended[1].log, "the stacks of the child that hangs"
 
 
+@pytest.mark.slow
 def test_a_worker_that_says_it_is_alive_keeps_the_gang_from_being_given_up(make_gang: MakeGang) -> None:
     gang = make_gang({"0.export": "alive"}, step=1.5).start()
     assert [each.code for each in gang.end()] == [0, 0]

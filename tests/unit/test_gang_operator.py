@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kubernetes.client import ApiException
 from kubernetes.client import models as k8s
 
 from plugins.gang import ends, layout, room
@@ -281,6 +282,18 @@ def test_what_could_never_be_scheduled_is_refused(asked: dict[str, str], workers
 
 def test_a_cluster_that_grows_is_not_measured() -> None:
     room.require_room(Nodes(SMALL), pod(requests={"cpu": "64"}), 2, elastic=True)
+
+
+def test_where_nodes_may_not_be_listed_the_room_is_said_to_be_unchecked(caplog: pytest.LogCaptureFixture) -> None:
+    class Forbidden:
+        def list_node(self, label_selector: str) -> Any:
+            raise ApiException(status=403, reason="Forbidden")
+
+    room.require_room(Forbidden(), pod(requests={"nvidia.com/gpu": "1"}), 2, elastic=False)
+    (said,) = (each for each in caplog.records if each.levelno == logging.WARNING)
+    assert "room for nvidia.com/gpu 1" in said.getMessage()
+    assert "403 Forbidden" in said.getMessage()
+    assert "containers/kubernetes/airflow/nodes.yaml" in said.getMessage()
 
 
 def test_a_gang_that_fits_is_let_through() -> None:

@@ -71,6 +71,7 @@ def test_told_to_leave_it_tells_all_and_waits_for_their_checkpoint(make_gang: Ma
     assert "all workers stopped after step " in ended.error
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_cannot_end_is_killed(make_gang: MakeGang) -> None:
     gang = make_gang({"1.step9": "hang"}, silence=2).start_twin(patience=0.3)
     supervisor = supervisor_of(gang.child(1, "step9"))
@@ -81,6 +82,7 @@ def test_a_supervisor_that_cannot_end_is_killed(make_gang: MakeGang) -> None:
     assert not alive(supervisor)
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_sleeps_past_the_result_does_not_keep_it(make_gang: MakeGang) -> None:
     gang = make_gang({"0.step9": "hold"}).start_twin(patience=0.3)
     gang.child(0, "step9")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from data_contracts.engine import rows as rows_module
 from tasks.errors import GateFailed
+from tests.gate_cases import GOOD_F1
+from tests.gate_cases.splits import split_of
 from tests.gated import DAY, Gated, document, documents, judge, scores
-from tests.unit.test_gates import GOOD, GOOD_F1, STRICT, gated, split_of
+from tests.unit.test_gates import GOOD, STRICT, gated
 
 __all__ = ["gated"]  # the fixture
 
@@ -36,6 +39,36 @@ def test_few_changes_on_a_large_site_are_not_too_few_documents(gated: Callable[.
     assert "reject_rate: 1 documents are too few to judge (gates.clean.rates_from)" in details["skipped"]
 
 
+@pytest.mark.parametrize(
+    ("days", "last"),
+    [
+        ([{"rows": 40}], {"rows": 0, "unchanged": 40}),
+        ([{"rows": 40}], {"rows": 1, "unchanged": 39}),
+        ([{"rows": 40}, {"rows": 14}, {"rows": 90}, {"rows": 25}], {"rows": 13}),
+        ([{"rows": 40, "rejected": 120}, {"rows": 0, "unchanged": 160}], {"rows": 40, "rejected": 120}),
+        ([{"rows": 40, "rejected": 120}], {"rows": 0, "unchanged": 160}),
+    ],
+    ids=["nothing changed", "a page changed", "days of different size", "all is new once more", "much is rejected"],
+)
+def test_usual_nights_are_not_taken_for_a_fall_of_documents(
+    days: list[dict[str, int]], last: dict[str, int], gated: Callable[..., Gated]
+) -> None:
+    given = gated()
+    for number, counts in enumerate([*days, last], 11):
+        rows, day = counts["rows"], f"2026-11-{number}"
+        given.clean(documents(rows), day, **{name: count for name, count in counts.items() if name != "rows"})
+        assert judge(given, "clean", day)["passed"]
+
+
+def test_a_fall_from_few_documents_says_nothing(gated: Callable[..., Gated]) -> None:
+    given = gated()
+    given.clean(documents(19), "2026-11-11")
+    judge(given, "clean", "2026-11-11")
+    given.clean(documents(1))
+    told = judge(given, "clean")["skipped"]
+    assert "kept_of_usual: 19 documents a night are too few to judge (gates.clean.rates_from)" in told
+
+
 def test_rows_without_a_url_do_not_repeat_one(gated: Callable[..., Gated]) -> None:
     given = gated()
     given.clean([document(i, url="") for i in range(40)])
@@ -51,6 +84,23 @@ def test_equal_texts_may_stay_when_exact_dedup_is_off(gated: Callable[..., Gated
         details = judge(given, stage)
         assert details["passed"]
         assert any("clean.dedup.exact is off" in each for each in details["skipped"])
+
+
+@pytest.mark.parametrize(
+    ("sections", "vocabulary"),
+    [
+        ({"kind": "images", "train": {"recipe": "image_vgg16"}}, 2),
+        ({"kind": {"table": {"columns": {"x": {"type": "number"}}}}, "train": {"recipe": "kmeans"}}, 1),
+        ({"kind": "events", "train": {"recipe": "recommender"}}, 3),
+    ],
+    ids=["images", "table", "events"],
+)
+def test_what_has_no_words_needs_no_ten_of_them(
+    gated: Callable[..., Gated], sections: dict[str, Any], vocabulary: int
+) -> None:
+    given = gated(**sections)
+    given.features(labels={"csv": 20, "json": 20}, vocabulary=vocabulary)
+    assert judge(given, "features")["passed"]
 
 
 def test_a_strategy_of_the_snapshot_leaves_shares_unjudged(gated: Callable[..., Gated]) -> None:

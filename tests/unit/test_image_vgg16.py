@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,18 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
+from tasks.combine import combine
+from tasks.config import Corpus
+from tasks.encode import encode
 from tasks.errors import BadInput
 from tasks.models import _vgg
 from tasks.models.image_vgg16 import ImageVgg16, ImageVgg16Params
+from tasks.prepare import prepare
+from tasks.step import Context, Shard
+from tasks.training import Training
 from tasks.training.mirrored import records
+from tasks.training.mirrored.job import Job
+from tests.gated import Gated
 
 
 def image(seed: int) -> bytes:
@@ -56,8 +66,11 @@ def test_fine_tuning_learns_from_the_images_themselves(tmp_path: Path) -> None:
     learning = {variable.path.split("/")[0] for variable in network.trainable_variables}
     assert {"block5_conv1", "block5_conv3", "hidden"} <= learning
     assert not any(name.startswith("block4") for name in learning)
-    losses = vgg.losses(network, arrays, training=True)
+    losses = vgg.losses(network, arrays, training=False)
     assert losses["loss"].shape == (2,)
+    hard = recipe(fine_tune=1, focal_gamma=2.0).losses(network, arrays, training=False)
+    right = np.exp(-losses["loss"].numpy())
+    np.testing.assert_allclose(hard["loss"], (1 - right) ** 2 * losses["loss"].numpy(), rtol=1e-3)
     champion = recipe().model(recipe().network(features).get_weights(), features)
     warm = vgg.warm(network.get_weights(), features, champion)
     assert [array.shape for array in warm] == [array.shape for array in network.get_weights()]
@@ -73,17 +86,49 @@ def test_weights_are_never_downloaded(tmp_path: Path, monkeypatch: pytest.Monkey
         _vgg.weights(f"file://{tmp_path}/none.h5", _vgg.shapes(), 0)
 
 
-def test_weights_are_those_of_the_file(tmp_path: Path) -> None:
+def test_weights_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = _vgg.weights("random", _vgg.shapes(), 3)
     names = [f"block{block}_conv{n}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for n in range(1, count + 1)]
     with h5py.File(tmp_path / "w.h5", "w") as file:
         for place, name in enumerate(names):
             group = file.create_group(f"{name}/{name}")
             group["bias:0"], group["kernel:0"] = given[2 * place + 1], given[2 * place]
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
     for source in (str(tmp_path / "w.h5"), f"file://{tmp_path}/w.h5"):
         found = _vgg.weights(source, _vgg.shapes(), 0)
         assert all((one == other).all() for one, other in zip(found, given, strict=True))
+    assert list((tmp_path / "scratch").iterdir()) == [], "what was fetched is not left behind"
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["block1_conv1/kernel:0"] = np.zeros((3, 3, 3, 8))
     with pytest.raises(BadInput, match="not the weights of VGG16"):
         _vgg.weights(str(tmp_path / "other.h5"), _vgg.shapes(), 0)
+
+
+def test_weights_that_were_replaced_encode_anew_and_never_meet_examples_of_the_old_ones(
+    make_corpus: Callable[..., Corpus], make_context: Callable[..., Context], tmp_path: Path
+) -> None:
+    weights = tmp_path / "w.h5"
+    weights.write_bytes(b"one")
+    made = {"image_vgg16": {"weights": str(weights), "fine_tune": 1, "size": 32}}
+    corpus = make_corpus(kind="images", train={"recipe": made, "shards": 1})
+    context = make_context(corpus)
+    given = Gated(context, tmp_path)
+    rows = TABLE.append_column("uid", pa.array("abcd")).append_column("text", pa.array([""] * 4))
+    files = tuple(given.file("snapshots/docs/x", role, rows) for role in ("train", "validation"))
+    snapshot = given.recommit(given.raw(), f"snapshots/docs/{'a' * 16}", files=files, step="snapshot")
+    training = Training.of(corpus, snapshot)
+    prepare(context, training, Shard())
+    combine(context, training)
+    assert not encode(context, training, Shard()).noop
+    assert encode(context, training, Shard()).noop
+    before = Job.of(context, training)
+    before.require_files()
+
+    weights.write_bytes(b"other")
+    with pytest.raises(BadInput, match=rf"{weights} is not the file that shard 0/1 was encoded with"):
+        before.require_files()
+    assert not encode(context, training, Shard()).noop
+    after = Job.of(context, training)
+    after.require_files()
+    assert after.fingerprint != before.fingerprint, "nor is the training a no-op, or resumed"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -51,6 +50,15 @@ def test_a_bad_image_is_rejected_with_its_reason(noise: Image.Image) -> None:
     assert (rows[0]["width"], rows[0]["height"], rows[0]["channels"]) == (60, 40, 3)
 
 
+def test_a_page_that_led_to_images_is_no_corrupt_image(noise: Image.Image) -> None:
+    clean = Clean.model_validate({"kind": "images", "labels": [{"pattern": "/(?P<label>[a-z]+)s/"}]})
+    shown = Raw("1" * 32, "http://x/img/1.png", DAY, encoded(noise), "image/png", via="http://x/cats/tom.html")
+    page = Raw("2" * 32, "http://x/cats/tom.html", DAY, b"<html>", "text/html")
+    rows = [row for batch in batches([shown, page]) for row in kind_of(clean).refiner(clean).batch(batch).to_pylist()]
+    assert [(row["reason"], row["label"]) for row in rows] == [(None, "cat"), ("page", "cat")]
+    assert all("page" not in rate.reasons for rate in kind_of(clean).rates())
+
+
 def test_an_image_is_stored_upright_in_the_channels_asked_for(noise: Image.Image) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -60,6 +68,22 @@ def test_an_image_is_stored_upright_in_the_channels_asked_for(noise: Image.Image
         assert (image.mode, image.getpixel((3, 3))) == ("RGB", (255, 255, 255))
     (grey,) = cleaned(encoded(noise), channels=1, resize=30)
     assert (grey["width"], grey["height"], grey["channels"]) == (30, 20, 1)
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_grey_of_16_bits_keeps_its_shades_and_measurements_are_no_picture(form: str) -> None:
+    ramp = np.linspace(0, 65535, 64 * 64).astype(np.uint16).reshape(64, 64)
+    shades = Image.fromarray(ramp)
+    clear = {"transparency": 256} if form == "PNG" else {}
+    formats = ["png", "tiff"]
+    (row,) = cleaned(encoded(shades, form, **clear), channels=1, formats=formats)
+    with Image.open(io.BytesIO(row["image"])) as image:
+        assert (np.asarray(image) == ramp >> 8).all()
+    measured = [encoded(Image.fromarray(ramp.astype(kind)), "TIFF") for kind in (np.int32, np.float32)]
+    assert [(row["reason"], row["value"]) for row in cleaned(*measured, formats=formats)] == [
+        ("depth", "I"),
+        ("depth", "F"),
+    ]
 
 
 def test_what_shows_the_same_is_the_same_whatever_its_encoding(noise: Image.Image) -> None:
@@ -74,19 +98,3 @@ def test_what_shows_the_same_is_the_same_whatever_its_encoding(noise: Image.Imag
     signed = signatures(like.words([row["phash"] for row in (png, darker, other)]), like.settings(Near()))
     assert (signed[0] == signed[1]).mean() > 0.9
     assert (signed[0] == signed[2]).mean() < 0.6
-
-
-def test_the_folder_within_an_archive_is_the_label(noise: Image.Image, tmp_path: Path) -> None:
-    body = encoded(noise)
-    with tarfile.open(tmp_path / "x.tar", "w") as tar:
-        for name in ("photos/cat/1.png", "loose.png"):
-            info = tarfile.TarInfo(name)
-            info.size = len(body)
-            tar.addfile(info, io.BytesIO(body))
-    kind = kind_of(Clean.model_validate({"kind": "images"}))
-    raws = list(kind.read(tmp_path / "x.tar", name="x", moment=DAY, limit=1 << 20))
-    assert [(raw.url, raw.label, raw.body == body) for raw in raws] == [
-        ("photos/cat/1.png", "cat", True),
-        ("loose.png", None, True),
-    ]
-    assert [raw.fault for raw in kind.read(tmp_path / "x.tar", name="x", moment=DAY, limit=10)] == ["too_large"] * 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -10,6 +12,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.models._balance import Imbalance, balanced
+from tasks.models.base import RECIPES
 from tasks.models.decision_tree import DecisionTree, DecisionTreeParams
 from tasks.models.svm import Svm, SvmParams
 from tasks.step import Shard
@@ -80,3 +83,20 @@ def test_one_label_and_single_rows_are_left_to_the_classifier() -> None:
     assert (len(some), set(said)) == (4, {"a"})
     some, said = balanced(points[:2], np.array(["a", "b"]), "smote", 0)
     assert sorted(said) == ["a", "b"]
+
+
+def test_the_page_on_strategies_names_the_recipes_that_have_each_parameter() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "strategies.md").read_text()
+    found = {}
+    for parameter, value, recipes in re.findall(
+        r"(?m)^\| `(\w+): (\w+)` \| ([^|]+) \|", page.split("## Unequal classes")[1]
+    ):
+        found[parameter] = re.findall(r"`(\w+)`", recipes)
+        for name in found[parameter]:
+            RECIPES.get(name).Params.model_validate({parameter: value})
+    # Tests beside this one may have registered recipes of their own.
+    there = [name for name in RECIPES.names() if RECIPES.get(name).__module__.startswith("tasks.models.")]
+    assert found == {
+        parameter: [name for name in there if parameter in RECIPES.get(name).Params.model_fields]
+        for parameter in ("class_weight", "imbalance", "focal_gamma")
+    }

@@ -22,7 +22,7 @@ def gradient(w: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.asarray(2 * x.T @ (x @ w - y) / len(x))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=5), seed=st.integers(0, 2**32 - 1))
 def test_the_average_of_parts_that_took_a_step_is_the_step_of_all_their_data(sizes: list[int], seed: int) -> None:
     """w <- w - eta * sum |D_i| / |D| * grad L(w; D_i)."""

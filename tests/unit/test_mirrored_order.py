@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.models._fit import FitParams
-from tasks.training.mirrored.order import Order, in_sequence, share
+from tasks.training.mirrored.order import InSequence, Order, share
 from tasks.training.mirrored.schedule import LossScale, learning_rate
 
 SIZES = st.lists(st.integers(0, 30), min_size=1, max_size=6).filter(sum)
@@ -68,7 +68,9 @@ def test_the_shares_of_any_number_of_replicas_are_the_batch(total: int, replicas
 
 
 def test_validation_is_read_in_sequence() -> None:
-    batches = [in_sequence(7, 3, step) for step in range(3)]
+    order = InSequence([5, 2], 3)
+    assert order.steps == 3
+    batches = [order.batch(step) for step in range(3)]
     assert [batch.tolist() for batch in batches] == [[0, 1, 2], [3, 4, 5], [6]]
 
 

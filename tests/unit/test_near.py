@@ -118,7 +118,7 @@ def make_shelf(
     return build
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(partitions(), st.randoms(use_true_random=False))
 def test_whatever_the_index_has_seen_before_the_rows_are_those_of_the_plain_rule(
     make_shelf: Callable[[], Shelf], made: list[Signed], random: object
@@ -134,7 +134,7 @@ def test_whatever_the_index_has_seen_before_the_rows_are_those_of_the_plain_rule
         assert shelf.settle(chosen, order) == list(simple_near.across(whole[order], NEAR))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(partitions())
 def test_within_a_partition_the_sets_are_those_of_the_plain_rule(
     tmp_path_factory: pytest.TempPathFactory, made: list[Signed]

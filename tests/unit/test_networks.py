@@ -19,6 +19,7 @@ from tasks.models._focal import focal
 from tasks.models._tensors import TENSORS, WORDS
 from tasks.models.logistic import Logistic, LogisticParams
 from tasks.models.text_encoder import TextEncoder, TextEncoderParams
+from tests.steps import after_steps
 
 FILLER = [f"word{i}" for i in range(20)]
 SMALL: dict[str, dict[str, Any]] = {
@@ -57,27 +58,9 @@ def encoded(made: Any, batches: Iterator[pa.Table], features: pa.Table) -> dict[
 
 def fitted(made: Any, table: pa.Table, steps: int = 30) -> Any:
     """A model after a few steps on all rows at once; the training loop is not here."""
-    import keras
-    import tensorflow as tf
-
     features = features_of(made, table)
-    keras.utils.set_random_seed(0)
-    network = made.network(features)
-    optimizer = keras.optimizers.Adam(0.3 if isinstance(made, Logistic) else 0.05)  # few steps are to be enough
-    batch = {name: tf.constant(v) for name, v in made.inputs(encoded(made, iter([table]), features)).items()}
-    variables = network.trainable_variables
-    optimizer.build(variables)
-
-    @tf.function
-    def step() -> Any:
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(made.losses(network, batch, True)["loss"])
-        optimizer.apply([tf.convert_to_tensor(each) for each in tape.gradient(loss, variables)], variables)
-        return loss
-
-    losses = [float(step()) for _ in range(steps)]
-    assert losses[-1] < losses[0]
-    return made.model(network.get_weights(), features)
+    rate = 0.3 if isinstance(made, Logistic) else 0.05  # few steps are to be enough
+    return after_steps(made, features, encoded(made, iter([table]), features), rate=rate, steps=steps)
 
 
 def chances(made: Any, model: Any, table: pa.Table) -> np.ndarray:

@@ -10,9 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from plugins import notify
-from plugins.notify import WebhookNotifier
+from plugins.notify import RunNotifier, WebhookNotifier
 from tasks.errors import StoreError
 
 
@@ -80,8 +81,23 @@ def test_a_failure_says_where_and_why(hook: Hook) -> None:
     }
 
 
+def test_a_run_that_failed_without_a_failed_task_says_why(hook: Hook) -> None:
+    told = RunNotifier(webhook=hook.url, event="failure", corpus="docs")
+    told(context(exception=None, reason="clean: there is no pool 'heavy'"))
+    told({"dag": DAG("retrain_docs", schedule=None), "run_id": "manual__2", "reason": "timed_out"})
+    assert [got["text"] for got in hook.got] == [
+        "Nightshift failure: ingest_docs clean 2026-11-20: clean: there is no pool 'heavy'",
+        "Nightshift failure: retrain_docs manual__2: timed_out",
+    ]
+
+
+def test_a_failed_task_is_told_of_once(hook: Hook) -> None:
+    RunNotifier(webhook=hook.url, event="failure", corpus="docs")(context(reason="task_failure"))
+    assert hook.got == []
+
+
 def test_a_success_has_no_error(hook: Hook) -> None:
-    notifier(hook, "success")({"dag_run": context()["dag_run"]})
+    notifier(hook, "success")({"dag_run": context()["dag_run"], "reason": "success"})
     assert hook.got[0]["error"] is None
     assert hook.got[0]["dag"] == "ingest_docs"
 

@@ -13,6 +13,7 @@ from plugins.runtime.pods import Group, Identity, Work, pod_of
 from tasks.config import Corpus
 from tasks.config.quantity import bytes_of, cores
 from tasks.errors import BadInput
+from tasks.gang.timing import Timing
 
 RUN = "manual__2026-11-20T00:00:00+00:00"
 WHO = Identity("retrain_docs", "train", RUN, 2, 1)
@@ -75,6 +76,18 @@ def test_a_pod_that_everybody_forgot_ends_after_its_task(pod: Made) -> None:
     assert spec["activeDeadlineSeconds"] == 3900
     assert spec["terminationGracePeriodSeconds"] == 45
     assert spec["restartPolicy"] == "Never"
+
+
+def test_an_evicted_worker_has_time_for_its_checkpoint(make_corpus: Callable[..., Corpus]) -> None:
+    timing, pods = Timing(), {"runtime": "kubernetes", "kubernetes": {"image": "x"}}
+    corpus = make_corpus(train={"recipe": "text_encoder"}, **pods)
+    assert corpus.kubernetes is not None
+    assert corpus.kubernetes.grace.total_seconds() >= timing.grace + timing.settle + timing.farewell
+    short = {"image": "x", "grace": "59s"}
+    with pytest.raises(ValidationError, match=r"kubernetes.grace: 59 s, and a worker of a gang .* need 60 s"):
+        make_corpus(train={"recipe": "text_encoder"}, runtime="kubernetes", kubernetes=short)
+    assert make_corpus(train={"recipe": "text_encoder"}, kubernetes=short).runtime == "local"
+    assert make_corpus(train={"recipe": "tfidf_forest"}, runtime="kubernetes", kubernetes=short).kubernetes
 
 
 def test_labels_and_annotations_name_the_task(pod: Made) -> None:

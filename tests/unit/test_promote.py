@@ -154,11 +154,12 @@ def test_without_mlflow_answering_nothing_changes_and_the_retry_goes_through(con
     assert promoted(context, training).counts["version"] == 2
 
 
-@pytest.mark.parametrize("uri", ["sqlite:///x.db", "databricks", "http://"])
+@pytest.mark.parametrize("uri", ["sqlite:///x.db", "databricks", "http://", "postgresql://mlflow:hunter2@db/mlflow"])
 def test_a_tracking_uri_that_is_no_server_is_bad_input(context: Context, uri: str) -> None:
     training = candidate(context)
-    with pytest.raises(BadInput, match="expected http"):
+    with pytest.raises(BadInput, match="expected http") as caught:
         promoted(replace(context, env={"MLFLOW_TRACKING_URI": uri}), training)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_promoting_loads_neither_mlflow_nor_scikit_learn() -> None:

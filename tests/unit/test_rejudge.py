@@ -92,6 +92,7 @@ PAGES = [
         ([{"length": {"min_words": 50}}, "c4"], ["c4", {"length": {"min_words": 50}}], None),
         ([{"length": {"min_words": 50}}], [], 29),
         ([], [{"length": {"min_words": 50}}, "gopher_quality"], 29),
+        ([{"length": {"min_words": 50}}], [{"length": {"min_words": 50, "languages": {"en": {"min_words": 9}}}}], 29),
         ([{"c4": {"min_line_words": 5}}], [{"c4": {"min_line_words": 6}}], 29),
         (
             [{"gopher_repetition": {"max_top": {2: 0.2}}}],
@@ -152,7 +153,7 @@ def chain(draw: st.DrawFn) -> list[dict[str, dict[str, Any]]]:
     return found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join), max_size=12),
     chain(),

@@ -19,6 +19,7 @@ class Airflow(HTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[int] = []
+        self.body: object = {}
         self.asked: list[tuple[str, Any]] = []
 
 
@@ -38,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         assert isinstance(self.server, Airflow)
         length = int(self.headers.get("Content-Length") or 0)
         self.server.asked.append((self.command, json.loads(self.rfile.read(length) or b"null")))
-        self._answer(self.server.answers.pop(0), {})
+        self._answer(self.server.answers.pop(0), self.server.body)
 
     def _answer(self, code: int, body: object) -> None:
         self.send_response(code)
@@ -83,3 +84,16 @@ def test_what_has_no_name_of_its_own_is_sent_once(airflow: Airflow, rest: Rest) 
     with pytest.raises(Busy, match="POST pools: 500"):
         rest.call("POST", "pools", {"name": "training"})
     assert len(airflow.asked) == 1
+
+
+def test_the_exception_that_a_task_ended_with_is_in_its_log(airflow: Airflow, rest: Rest) -> None:
+    raised = [{"exc_type": "PeerLost", "exc_value": "worker 1 is lost"}, {"exc_type": "OSError", "exc_value": "reset"}]
+    entries = [{"event": "started"}, {"event": "Task failed", "error_detail": raised}, "a line of its own"]
+    airflow.answers, airflow.body = [200], {"content": entries}
+    assert rest.log("retrain_docs", "run", "train", 1).splitlines() == [
+        "started",
+        "Task failed",
+        "OSError: reset",
+        "PeerLost: worker 1 is lost",
+        "a line of its own",
+    ]

@@ -17,7 +17,7 @@ COMMANDS = re.findall(r"^ {4}(nightshift .+)$", PAGE.read_text(), re.MULTILINE)
 
 def test_there_are_commands_on_the_page() -> None:
     assert {line.split()[1] for line in COMMANDS} == {
-        *("rollback", "release", "promote", "backup", "restore", "predict", "stats", "filter")
+        *("rollback", "release", "promote", "backup", "restore", "predict", "sample", "stats", "filter")
     }
 
 

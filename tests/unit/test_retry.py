@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.sdk import RetryAction
@@ -47,6 +49,15 @@ def test_a_gang_is_started_again_soon_and_one_that_was_told_to_leave_at_once() -
     assert lost[2] > timedelta(minutes=5), "a gang that never holds must not be started for ever at full speed"
     for try_number in (1, 5):
         assert policy.evaluate(Preempted("x"), try_number, 9).retry_delay == timedelta(0)
+
+
+def test_the_delay_of_a_task_that_was_cleared_begins_anew() -> None:
+    context: Any = {"task": SimpleNamespace(retries=3)}
+    before = BackoffPolicy().evaluate(PeerLost("x"), 3, 3, context).retry_delay  # the third try of four
+    cleared = BackoffPolicy().evaluate(PeerLost("x"), 9, 11, context).retry_delay  # the first after eight
+    assert before is not None and cleared is not None
+    assert timedelta(seconds=6) <= before < timedelta(seconds=18)
+    assert timedelta(seconds=1) < cleared < timedelta(seconds=5)
 
 
 def test_the_first_delay_is_a_setting_of_the_deployment(monkeypatch: pytest.MonkeyPatch) -> None:

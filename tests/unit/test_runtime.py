@@ -141,6 +141,19 @@ def test_kill_ends_the_whole_tree(tmp_path: Path, source: str) -> None:
     assert not [pid for pid in tree if alive(pid)]
 
 
+def test_a_grace_that_is_no_number_is_said_and_leaves_no_process(tmp_path: Path) -> None:
+    written, lines = tmp_path / "pids", list[str]()
+    runtime = LocalRuntime(script(ESCAPED))
+    environment = {**os.environ, "PIDS": str(written), "NIGHTSHIFT_KILL_GRACE": "soon"}
+    thread = threading.Thread(target=lambda: runtime.run([], environment, lines.append))
+    thread.start()
+    tree = pids(written)
+    runtime.kill()
+    thread.join(DEADLINE)
+    assert not [pid for pid in tree if alive(pid)]
+    assert "NIGHTSHIFT_KILL_GRACE='soon'" in lines[0]
+
+
 def test_an_exception_in_the_task_leaves_no_process(tmp_path: Path) -> None:
     written = tmp_path / "pids"
 

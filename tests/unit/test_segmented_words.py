@@ -63,10 +63,18 @@ CHINESE = {
         ("한국어 문장", ["한국어", "문장"]),
         ("猫", ["猫"]),
         ("你好，世界。", ["你好", "世界"]),
+        ("हिन्दी भारत की राजभाषा है", ["हिन्दी", "भारत", "की", "राजभाषा", "है"]),
+        ("தமிழ் மொழி", ["தமிழ்", "மொழி"]),
+        ("বাংলা ভাষা, ১৯৫২", ["বাংলা", "ভাষা", "১৯৫২"]),
+        ("ന്‍റെ हिन्दी世界", ["ന്‍റെ", "हिन्दी", "世界"]),
     ],
 )
 def test_a_text_is_divided_as_its_script_needs(text: str, expected: list[str]) -> None:
     assert words(text) == expected
+
+
+def test_words_with_marks_are_whole_where_every_word_counts() -> None:
+    assert words("राज_भाषा है a b", every=True) == ["राज", "भाषा", "है", "a", "b"]
 
 
 @given(text=st.text(max_size=60))

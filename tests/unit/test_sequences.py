@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001
 """Tagged sequences: what is read, what is rejected, and which entities count as right."""
 
 from __future__ import annotations
@@ -90,12 +91,17 @@ def test_conll_columns_are_read_sentence_by_sentence(tmp_path: Path) -> None:
 
 
 def test_a_line_of_text_is_a_sentence_to_be_predicted(tmp_path: Path) -> None:
-    (tmp_path / "x.txt").write_text("Ada wrote .\n\nin Rome\n")
+    (tmp_path / "x.txt").write_text("Ada wrote .\n\nin Rome\n我们在 Python课 学习，很好。\n東京に行きました。\n")
     kind = kind_of(Clean.model_validate({"kind": "sequences"}))
     raws = kind.inputs([tmp_path / "x.txt"], text="text", limit=1000, tally=Counter())
     clean = Clean.model_validate({"kind": "sequences"})
     rows = [row for batch in batches(raws) for row in kind.refiner(clean).batch(batch).to_pylist()]
-    assert [row["tokens"] for row in rows] == [["Ada", "wrote", "."], ["in", "Rome"]]
+    assert [row["tokens"] for row in rows] == [
+        ["Ada", "wrote", "."],
+        ["in", "Rome"],
+        ["我们", "在", "Python", "课", "学习", "，", "很", "好", "。"],
+        ["東京", "に", "行き", "まし", "た", "。"],
+    ]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_every_strategy_is_a_function_of_the_documents(name: str) -> None:
     assert assign(name, table.slice(0, 0)) == []
 
 
-@pytest.mark.parametrize("name", ["kfold", "stratified", "time"])
+@pytest.mark.parametrize("name", ["kfold", "latest", "stratified", "time"])
 def test_the_order_in_which_documents_come_does_not_matter(name: str) -> None:
     table = documents(200)
     backwards = table.take(pa.array(range(199, -1, -1)))
@@ -143,3 +143,25 @@ def test_shares_are_cut_to_the_nearest_document(count: int) -> None:
     counts = Counter(assign("time", documents(count)))
     assert abs(counts["train"] - 0.8 * count) <= 0.5
     assert abs(counts["train"] + counts["validation"] - 0.9 * count) <= 0.5
+
+
+def test_the_latest_of_each_group_is_what_is_asked_for() -> None:
+    ratios = Ratios(train=0.6, validation=0.2, test=0.2)
+    table = documents(700)  # seven groups of a hundred
+    splits = assign("latest", table, ratios)
+    for group in range(7):
+        mine = [(time, split) for name, time, split in _rows(table, splits) if name == f"host{group}"]
+        assert [split for _, split in sorted(mine)] == ["train"] * 60 + ["validation"] * 20 + ["test"] * 20
+    small = documents(600, group=[f"user{n % 200}" for n in range(600)])
+    splits = assign("latest", small, ratios)
+    for group in range(200):
+        mine = [split for name, _, split in _rows(small, splits) if name == f"user{group}"]
+        assert mine[0] == "train"
+        assert mine == sorted(mine, key=SPLITS.index)
+    assert 0.1 < Counter(splits)["test"] / 600 < 0.2, "over all of them, though each has three rows"
+    alone = documents(50, group=[None] * 50)
+    assert set(assign("latest", alone, ratios)) == {"train"}
+
+
+def _rows(table: pa.Table, splits: list[str]) -> list[tuple[str, datetime, str]]:
+    return list(zip(table["group"].to_pylist(), table["timestamp"].to_pylist(), splits, strict=True))

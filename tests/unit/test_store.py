@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.address import without_login
 from tasks.errors import BadInput, StoreError
 from tasks.store import Store, open_store
 from tasks.store.local import LocalStore
@@ -52,6 +53,29 @@ def test_an_s3_store_names_the_variables_it_lacks() -> None:
 def test_a_wrong_endpoint_is_named(endpoint: str) -> None:
     with pytest.raises(BadInput, match="AWS_ENDPOINT_URL="):
         open_store("s3://bucket", {**S3, "AWS_ENDPOINT_URL": endpoint})
+
+
+@pytest.mark.parametrize("endpoint", ["http://me:hunter2@minio:9000", "ftp://me:hunter2@minio", "me:hun@ter2@minio/x"])
+def test_a_wrong_endpoint_is_named_without_its_password(endpoint: str) -> None:
+    with pytest.raises(BadInput, match=r"AWS_ENDPOINT_URL=.*minio") as caught:
+        open_store("s3://bucket", {**S3, "AWS_ENDPOINT_URL": endpoint})
+    assert not any(secret in str(caught.value) for secret in ("hunter2", "hun", "ter2"))
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://host:5000/path", "http://host:5000/path"),
+        ("postgresql://me:hunter2@db/mlflow", "postgresql://…@db/mlflow"),
+        ("postgresql://me:hun?ter/2#@db/mlflow?sslpassword=x", "postgresql://…@db/mlflow"),
+        ("http://host/?token=hunter2", "http://host/"),
+        ("minio:9000", "minio:9000"),
+        ("databricks", "databricks"),
+        ("sqlite:///x.db", "sqlite:///x.db"),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_a_password(url: str, shown: str) -> None:
+    assert without_login(url) == shown
 
 
 def test_a_url_leads_back_to_its_key(tmp_path: Path) -> None:

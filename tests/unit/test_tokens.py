@@ -53,7 +53,7 @@ def batch(rows: list[tuple[str, str]]) -> pa.Table:
     return pa.table({"text": [text for text, _ in rows], "label": [label for _, label in rows]})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(
         st.tuples(

@@ -19,7 +19,7 @@ from tasks.catalog import Manifest
 from tasks.cli import main
 from tasks.combine import combine
 from tasks.config import Corpus
-from tasks.config.corpus import Resources
+from tasks.config.resources import Resources
 from tasks.errors import BadInput, PeerLost, Preempted
 from tasks.gang.peers import on_loopback, parse, tf_config
 from tasks.prepare import prepare

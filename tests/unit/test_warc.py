@@ -203,7 +203,7 @@ def test_stacked_bombs_stop_at_the_limit() -> None:
         decode(bomb, encodings("gzip, x-gzip"), 1_000_000)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     packed=st.booleans(),
     edits=st.lists(

@@ -9,6 +9,7 @@ from collections import Counter
 import pytest
 
 from tasks.text.lid import LanguageModel
+from tasks.text.runs import read
 from tasks.text.tokens import Vocabulary
 from tasks.text.words import LONGEST, split
 
@@ -78,6 +79,10 @@ def test_what_was_read_before_changes_nothing() -> None:
     [
         ("zh", "我们在这里学习。", ["我们", "在", "这里", "学习", "。"]),
         ("ja", "東京に行きました。", ["東京", "に", "行き", "まし", "た", "。"]),
+        ("th", "เป็นภาษาที่ (Thai, 3.5km)", ["เป็", "น", "ภา", "ษา", "ที่", "(", "Thai", ",", "3.5", "km", ")"]),
+        ("lo", "ພາສາລາວ", ["ພາ", "ສາ", "ລາ", "ວ"]),
+        ("my", "မြန်မာ။", ["မြ", "န်", "မာ", "။"]),
+        ("km", "ភាសាខ្មែរ។", ["ភា", "សា", "ខ្មែ", "រ", "។"]),
     ],
 )
 def test_languages_without_spaces_have_words_too(language: str, text: str, words: list[str]) -> None:
@@ -99,5 +104,5 @@ def test_the_language_model_answers_as_its_library_does() -> None:
         "मुझे नहीं पता कि वह कहाँ गया",
     ):
         (label,), (score,) = library.predict(text)
-        told, probability = model.predict(text.split())
+        told, probability = model.predict(read(text))
         assert (f"__label__{told}", probability) == (label, pytest.approx(min(float(score), 1.0), abs=1e-3))

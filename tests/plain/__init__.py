@@ -1,0 +1,1 @@
+"""What compiled loops mean, in plain Python."""

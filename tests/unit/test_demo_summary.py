@@ -1,0 +1,56 @@
+"""What the demo says at its end, and whether it has done its job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from containers.embedded.summary import shortfall, summarise
+from tasks.backup import backup
+from tasks.backups.vault import Vault
+from tasks.config import Corpus
+from tasks.model_registry import settled
+from tasks.step import Context
+from tasks.store import open_store
+from tasks.training import Training
+from tests.champions import NOW, candidate, crowned, keyword_corpus
+
+
+@pytest.fixture
+def context(make_context: Callable[..., Context], make_corpus: Callable[..., Corpus]) -> Context:
+    return make_context(keyword_corpus(make_corpus))
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(open_store(f"file://{tmp_path}/backup", {}), "docs")
+
+
+def test_only_a_verified_champion_of_these_data_is_enough(context: Context, vault: Vault) -> None:
+    def fault(training: Training) -> str | None:
+        reason = settled(context.catalog, "docs", training.run)
+        return shortfall(summarise(context.catalog, vault, "docs", "2026-11-20", settled=reason))
+
+    rejected = candidate(context, seed=1, passed=False)
+    assert str(fault(rejected)).startswith(
+        "No champion was promoted: the model of these data was rejected by gate model"
+    )
+    champion = crowned(context)
+    assert fault(champion) == "The champion's backup is not verified."
+    backup(context, vault, at=NOW)
+    assert fault(champion) is None
+    # An older champion is in use, and intact: that says nothing of the model of today.
+    assert "rejected by gate model: accuracy: observed 0.1" in str(fault(rejected))
+
+
+def test_a_champion_of_other_data_lends_no_verdicts_to_a_rejected_model(context: Context, vault: Vault) -> None:
+    training = crowned(context)
+    reason = "rejected by gate model: accuracy: observed 0.1"
+    told = summarise(context.catalog, vault, "docs", "2026-11-20", settled=reason)
+    assert (told["champion"]["run"], told["gates"]) == (training.run, {})
+
+
+def test_without_any_champion_that_is_what_is_missing(context: Context, vault: Vault) -> None:
+    assert shortfall(summarise(context.catalog, vault, "docs", "2026-11-20")) == "No champion was promoted."
