@@ -16,6 +16,7 @@ from warcio.warcwriter import WARCWriter
 from containers.embedded.ports import pick_many
 from containers.embedded.settings import PORTS
 from containers.embedded.stack import Stack
+from tests.hook import Hook
 
 WORDS = {
     "fruit": ["apple", "pear", "plum", "cherry", "peach", "orchard", "harvest", "juice", "basket", "ripe", "branch"],
@@ -111,6 +112,13 @@ def _page(writer: WARCWriter, day: str, number: int) -> Any:
     )
 
 
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    """Who is told of what happens."""
+    with Hook() as made:
+        yield made
+
+
 @pytest.fixture(scope="session")
 def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The embedded stack with a real scheduler, one for the whole session: it takes half a minute to start."""
@@ -122,4 +130,6 @@ def airflow_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             patch.setenv(variable, str(port))
         stack = Stack(home, corpora=home / "corpora", extra={"NIGHTSHIFT_RETRY_DELAY": "1"})
     with stack:
+        # A promotion comes sooner here than after a real crawl, and is tried again within seconds.
+        stack.mlflow.wait()
         yield stack

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from containers.embedded.ports import pick_many
+from containers.embedded.ports import hand_on, pick_many
 from containers.embedded.settings import PORTS
 from containers.embedded.stack import BACKUP, STORE, Stack
 from tasks.backups.vault import Vault
@@ -36,7 +36,7 @@ class Demo:
         self.summary_file = folder / "summary.json"
         self._folder = folder
         self._calls = 0
-        ports = zip(PORTS.values(), pick_many(len(PORTS)), strict=True)
+        ports = zip(PORTS.values(), hand_on(pick_many(len(PORTS))), strict=True)
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "NIGHTSHIFT_"))}
         self._env = {**kept, **{variable: str(port) for (variable, _), port in ports}, **environment}
 

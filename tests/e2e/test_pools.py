@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,28 +9,13 @@ from typing import Any
 import pytest
 
 from containers.embedded.stack import Stack
+from tests.hook import Hook
+from tests.runs import ended, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DAY = "2026-11-01"
 RECIPE = {"text_encoder": {"epochs": 1, "batch_size": 8, "dimension": 8, "filters": 8, "buckets": 10}}
-
-
-def wait(condition: Callable[[], Any], what: str, seconds: float = 600) -> Any:
-    """The first true value of ``condition``."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return value
-
-
-def ended(stack: Stack, dag: str, run: str) -> str:
-    def state() -> str | None:
-        now = str(stack.rest.run(dag, run)["state"])
-        return now if now in ("success", "failed") else None
-
-    return str(wait(state, f"{dag} ends"))
 
 
 @pytest.fixture
@@ -40,7 +24,7 @@ def gang_corpus(
 ) -> Callable[..., str]:
     """``gang_corpus(name, workers=2)``: a corpus whose recipe is mirrored; its retraining's DAG."""
 
-    def make(name: str, **resources: Any) -> str:
+    def make(name: str, webhook: str | None = None, **resources: Any) -> str:
         write_day(tmp_path / name, DAY)
         corpora = Path(airflow_stack.environment["NIGHTSHIFT_CORPORA"])
         archive_corpus(
@@ -50,6 +34,7 @@ def gang_corpus(
             schedule={"retrain": "manual"},
             train={"recipe": RECIPE, "shards": 1},
             resources={"retries": 0, "timeout": "10m", **resources},
+            notifications=[{"webhook": webhook}] if webhook else [],
         )
         for dag in (f"ingest_{name}", f"retrain_{name}"):
             airflow_stack.rest.wait_for_dag(dag)
@@ -60,14 +45,18 @@ def gang_corpus(
 
 
 def test_a_gang_larger_than_its_pool_fails_at_once_and_its_run_says_why(
-    airflow_stack: Stack, gang_corpus: Callable[..., str]
+    airflow_stack: Stack, gang_corpus: Callable[..., str], hook: Hook
 ) -> None:
-    dag = gang_corpus("toolarge", workers=500)
+    dag = gang_corpus("toolarge", webhook=hook.url, workers=500)
     run = airflow_stack.rest.trigger(dag)
     assert ended(airflow_stack, dag, run) == "failed"
     assert "train: a gang of 500 workers takes as many slots" in airflow_stack.rest.run(dag, run)["note"]
     states = {str(task["state"]) for task in airflow_stack.rest.tasks(dag, run)}
     assert not states & {"running", "queued", "success"}, "nothing was run for it"
+    wait(lambda: hook.got, "whoever wants to know of failures is told of this one", 120)
+    (told,) = hook.got
+    assert (told["event"], told["dag"], told["task"], told["run"]) == ("failure", dag, "train", run)
+    assert "a gang of 500 workers takes as many slots" in told["error"]
 
 
 @pytest.fixture
@@ -100,7 +89,7 @@ def test_two_trainings_that_want_more_slots_than_there_are_both_end(
         assert "failed" not in states, [rest.tasks(dag, run) for dag, run in runs.items()]
         return states == ["success", "success"]
 
-    wait(both_end, "both gangs trained")
+    wait(both_end, "both gangs trained", 600)
     first, second = sorted(gangs(), key=lambda task: str(task["start_date"]))
     assert (first["pool"], first["pool_slots"]) == ("training", 2)
     assert str(first["end_date"]) <= str(second["start_date"]), "two gangs of two in three slots, one after the other"

@@ -2,71 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import threading
-import time
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any
 
 import pytest
 
+from containers.embedded.airflow import airflow_environment
 from containers.embedded.stack import Stack
-from tasks.catalog import Catalog
 from tasks.errors import NightshiftError
-from tasks.store import open_store
+from tests.hook import Hook
+from tests.runs import attempts, catalog, ended, log, states, wait
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 DAYS = [f"2026-11-0{number}" for number in range(1, 6)]
-T = TypeVar("T")
-
-
-def wait(condition: Callable[[], T], what: str, seconds: float = 300) -> T:
-    """The first true value of ``condition``."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.5)
-    return value
-
-
-def ended(stack: Stack, dag: str, run: str, seconds: float = 300) -> str:
-    """Wait for the end of a run; its state."""
-
-    def state() -> str | None:
-        now = str(stack.rest.run(dag, run)["state"])
-        return now if now in ("success", "failed") else None
-
-    return wait(state, f"{dag} {run} ends", seconds)
-
-
-def states(stack: Stack, dag: str, run: str) -> dict[str, set[str]]:
-    """The states of a run's tasks; several for a mapped one."""
-    found: dict[str, set[str]] = {}
-    for task in stack.rest.tasks(dag, run):
-        found.setdefault(task["task_id"], set()).add(str(task["state"]))
-    return found
-
-
-def attempts(stack: Stack, dag: str, run: str, task_id: str) -> int:
-    """How often a task was tried, counted over all its mapped instances."""
-    return max(int(task["try_number"]) for task in stack.rest.tasks(dag, run) if task["task_id"] == task_id)
-
-
-def log(stack: Stack, dag: str, run: str, task_id: str, attempt: int = 1) -> str:
-    """A task's log with everything that its lines carry, error details included."""
-    path = f"dags/{dag}/dagRuns/{quote(run, safe='')}/taskInstances/{task_id}/logs/{attempt}"
-    return json.dumps(stack.rest.call("GET", path)["content"])
-
-
-def catalog(stack: Stack) -> Catalog:
-    return Catalog(open_store(stack.environment["NIGHTSHIFT_STORE"], stack.environment))
 
 
 @pytest.fixture(scope="session")
@@ -141,6 +96,24 @@ def test_a_backfill_of_five_days_trains_once_on_all_of_them(
 
 def _url(stack: Stack, folder: str) -> str:
     return catalog(stack).url(folder)
+
+
+def test_a_backfill_from_the_shell_finds_a_day_that_did_not_change_done(
+    airflow_stack: Stack, backfilled: dict[str, list[dict[str, Any]]]
+) -> None:
+    day, before = DAYS[1], {run["dag_run_id"] for run in airflow_stack.rest.runs("ingest_history")}
+    options = {"dag-id": "ingest_history", "from-date": day, "to-date": day, "reprocess-behavior": "completed"}
+    command = [str(Path(sys.executable).with_name("airflow")), "backfill", "create", "--max-active-runs=1"]
+    subprocess.run(
+        [*command, *(f"--{name}={value}" for name, value in options.items())],
+        env=airflow_stack.environment | airflow_environment(airflow_stack.home / "airflow", airflow_stack.settings),
+        check=True,
+    )
+    (run,) = [run for run in airflow_stack.rest.runs("ingest_history") if run["dag_run_id"] not in before]
+    assert (run["run_type"], run["partition_key"]) == ("backfill", day)
+    assert ended(airflow_stack, "ingest_history", run["dag_run_id"]) == "success"
+    for step in ("crawl", "dedup", "split", "upload"):
+        assert "unchanged, nothing to do" in log(airflow_stack, "ingest_history", run["dag_run_id"], step)
 
 
 def test_only_manifest_urls_travel_between_tasks(
@@ -240,34 +213,6 @@ def step_processes(*words: str) -> list[int]:
 
 def guards(*words: str) -> list[int]:
     return processes("guard.py", *words)
-
-
-class Hook:
-    """A webhook that keeps what it gets."""
-
-    def __init__(self) -> None:
-        got: list[dict[str, Any]] = []
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None: ...
-
-        self.got = got
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-@pytest.fixture
-def hook() -> Iterator[Hook]:
-    made = Hook()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
 
 
 def test_a_failed_gate_stops_the_run_until_it_is_released(

@@ -1,6 +1,9 @@
 """``make faults``: the whole matrix; prints its progress, writes build/faults.json and docs/faults.md.
 
-python -m tests.faults [--only WORDS ...]
+python -m tests.faults [--where local|kubernetes] [--only WORDS ...] [--page]
+
+Without --where: here, and in pods where KUBECONFIG names a cluster. A run of a part keeps the other rows; the page
+keeps what it says of a place that was never measured on this machine.
 """
 
 from __future__ import annotations
@@ -34,23 +37,50 @@ _COUNTS = {1: "one shared core", 2: "two shared cores"}
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=[""], help="faults whose name and moment contain one of these")
+    parser.add_argument("--where", choices=("local", "kubernetes"), help="measure the rows of one place alone")
+    parser.add_argument("--page", action="store_true", help="measure nothing: write the page of the rows there are")
     arguments = parser.parse_args()
+    if arguments.page:
+        return 0 if write_page(Results(RESULTS, keep=True), PAGE) else 1
+    in_pods = arguments.where == "kubernetes"
+    if in_pods and not os.environ.get("KUBECONFIG"):
+        print("--where kubernetes: no KUBECONFIG, so there is no cluster to measure on; see docs/kubernetes.md")
+        return 2
+    if in_pods and arguments.only != [""]:
+        print(
+            "--only chooses among the local faults; of those in pods: pytest tests/kubernetes/test_faults.py -k WORDS"
+        )
+        return 2
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     chosen = [fault for fault in FAULTS if any(words in f"{fault.name}, {fault.moment}" for words in arguments.only)]
     if not chosen:
         print(f"no fault has {arguments.only!r}; there are:", *(f"  {f.name}, {f.moment}" for f in FAULTS), sep="\n")
         return 2
     whole = len(chosen) == len(FAULTS)
-    results = Results(RESULTS, keep=not whole)
-    with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder, ground(Path(folder)) as made:
-        rows = _local(made, chosen, results)
-    failed = _kubernetes(results) if os.environ.get("KUBECONFIG") and whole else False
-    if results.whole:
-        cores = os.cpu_count() or 1
-        PAGE.write_text(render(results.rows, f"on {_COUNTS.get(cores, f'{cores} shared cores')}"))
+    everywhere = whole and arguments.where is None and bool(os.environ.get("KUBECONFIG"))
+    results = Results(RESULTS, keep=not everywhere)
+    rows: list[Row] = []
+    if not in_pods:
+        with tempfile.TemporaryDirectory(prefix="nightshift-faults-") as folder, ground(Path(folder)) as made:
+            rows = _local(made, chosen, results)
+    failed = _kubernetes(results) if everywhere or in_pods else False
+    write_page(results, PAGE)
     wrong = [row for row in rows if not row.passed]
-    print(f"{len(rows) - len(wrong)} of {len(rows)} ended as they must; {RESULTS.relative_to(ROOT)}")
+    if not in_pods:
+        print(f"{len(rows) - len(wrong)} of {len(rows)} ended as they must; {RESULTS.relative_to(ROOT)}")
     return 1 if wrong or failed else 0
+
+
+def write_page(results: Results, path: Path) -> bool:
+    """Write what was measured on this machine, unless that is but a part of one place; whether it was written."""
+    rows = [row for row in results.rows if row["where"] != "local" or results.whole]
+    if not rows:
+        print(f"{path.name} is as it was: some faults have no row on this machine yet")
+        return False
+    cores = os.cpu_count() or 1
+    before = path.read_text() if path.exists() else ""
+    path.write_text(render(rows, f"on {_COUNTS.get(cores, f'{cores} shared cores')}", before))
+    return True
 
 
 class Results:
@@ -63,10 +93,16 @@ class Results:
             self._rows = {_key(row): row for row in json.loads(path.read_text())}
 
     def add(self, values: dict[str, Any]) -> None:
-        """Keep this row (``Row.to_json``), instead of an earlier one of the same fault."""
+        """Keep this row (``Row.to_json``) instead of an earlier one of the same fault."""
         self._rows[_key(values)] = values
         self._path.parent.mkdir(exist_ok=True)
         self._path.write_text(json.dumps(self.rows, indent=1) + "\n")
+
+    def replace(self, where: str, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep these rows of a place and no earlier one: what failed now has not passed because it did once."""
+        self._rows = {key: row for key, row in self._rows.items() if row["where"] != where}
+        for row in rows:
+            self.add(row)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -76,8 +112,10 @@ class Results:
 
     @property
     def whole(self) -> bool:
-        """Whether every fault has its row."""
-        return {(f.name, f.moment) for f in FAULTS} <= {(row["name"], row["moment"]) for row in self.rows}
+        """Whether every fault has its row on this machine."""
+        return {(f.name, f.moment) for f in FAULTS} <= {
+            (row["name"], row["moment"]) for row in self.rows if row["where"] == "local"
+        }
 
 
 def _key(row: Mapping[str, Any]) -> str:
@@ -105,8 +143,8 @@ def _kubernetes(results: Results) -> bool:
         kept = Path(folder) / "rows"
         command = [sys.executable, "-m", "pytest", "-v", "tests/kubernetes/test_faults.py"]
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, "NIGHTSHIFT_FAULT_ROWS": str(kept)}, check=False)
-        for line in kept.read_text().splitlines() if kept.exists() else ():
-            results.add(json.loads(line))
+        if kept.exists():
+            results.replace("kubernetes", [json.loads(line) for line in kept.read_text().splitlines()])
     return done.returncode != 0
 
 

@@ -6,7 +6,7 @@ import signal
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.faults.ground import CERTAIN, LONG, QUICK, Size
+from tests.faults.ground import LONG, QUICK, Size
 from tests.faults.processes import Role
 
 Moment = Literal["start-up", "mid-epoch", "in checkpoint", "in export"]
@@ -105,8 +105,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("SIGTERM to the whole gang", "mid-epoch", Strike(_TERM, 0, "twin"), exits=(77,)),
     Fault("newest checkpoint corrupt", "mid-epoch", CorruptNewest(Strike(_KILL, 1))),
     Fault("store down for 60 s", "mid-epoch", StoreDown(60), exits=()),
-    Fault("3 workers, then 2", "mid-epoch", Workers(Strike(_KILL, 2), 2), workers=3, end="close weights", size=CERTAIN),
-    Fault("2 workers, then 3", "mid-epoch", Workers(Strike(_KILL, 1), 3), end="close weights", size=CERTAIN),
+    Fault("3 workers, then 2", "mid-epoch", Workers(Strike(_KILL, 2), 2), workers=3, end="close weights"),
+    Fault("2 workers, then 3", "mid-epoch", Workers(Strike(_KILL, 1), 3), end="close weights"),
     *_kills("in checkpoint"),
     *_kills("in export"),
     *_kills("start-up"),

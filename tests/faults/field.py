@@ -101,8 +101,13 @@ class Field:
         file = Path(self.stack.environment["NIGHTSHIFT_CORPORA"]) / f"{CORPUS}.yaml"
         file.write_text(yaml.safe_dump(values))
         rest.wait_for_dag(DAG)
-        retries = values["resources"]["retries"]
-        wait(lambda: rest.call("GET", f"dags/{DAG}/tasks/train")["retries"] == retries, "Airflow has read the corpus")
+        asked = values["resources"]["retries"], values["resources"]["workers"]
+
+        def read() -> bool:
+            train = rest.call("GET", f"dags/{DAG}/tasks/train")
+            return (train["retries"], train["pool_slots"]) == asked
+
+        wait(read, "Airflow has read the corpus")
         rest.unpause(DAG)
 
     def publish(self, scratch: Path) -> None:
@@ -132,10 +137,11 @@ class Field:
     # the gang
 
     def train_again(self) -> None:
-        """Forget what was trained and let the task ``train`` run once more."""
+        """Forget what the gang left, though not the champion beside it, and let the task ``train`` run once more."""
         context, folder = self.context, self.training.model()
-        for info in list(context.store.list(f"{folder}/")):
-            context.store.delete(info.key)
+        for left in ("checkpoints", "parts"):
+            for info in list(context.store.list(f"{folder}/{left}/")):
+                context.store.delete(info.key)
         self.clear()
 
     def clear(self) -> None:
@@ -179,15 +185,9 @@ class Field:
 
     def reached(self) -> int:
         """The last step that worker 0 reported."""
-        steps = [0]
         with contextlib.suppress(client.ApiException):
-            log = self.api.read_namespaced_pod_log(self.pods()[0].name, self.namespace)
-            for line in log.splitlines():
-                with contextlib.suppress(ValueError, AttributeError):
-                    fields = json.loads(line)
-                    if fields.get("event") in ("progress", "saved", "checkpoint"):
-                        steps += [step for step in [fields.get("step")] if isinstance(step, int)]
-        return max(steps)
+            return last_step(self.api.read_namespaced_pod_log(self.pods()[0].name, self.namespace))
+        return 0
 
     def training_processes(self) -> bool:
         """Whether every worker's training process is there to be struck."""
@@ -209,9 +209,23 @@ class Field:
                 stderr=True,
                 stdout=True,
             )
-        except client.ApiException:  # its container does not run yet
+        except (
+            client.ApiException,
+            AttributeError,
+        ):  # its container does not run yet; the client trips over the answer
             return False
         return "struck" in said
+
+
+def last_step(log: str) -> int:
+    """The last step that worker 0 says it made, in its own log or in that of the task."""
+    steps = [0]
+    for line in log.splitlines():
+        with contextlib.suppress(ValueError, AttributeError):
+            fields = json.loads(line.removeprefix("[worker 0] "))
+            if fields.get("event") in ("progress", "epoch", "saved", "checkpoint"):
+                steps += [step for step in [fields.get("step")] if isinstance(step, int)]
+    return max(steps)
 
 
 def wait(condition: Callable[[], T], what: str, seconds: float = 120) -> T:
@@ -231,8 +245,12 @@ def field(
     (home / "corpora").mkdir(parents=True)
     (address,) = (each.address for each in api.list_node().items[0].status.addresses if each.type == "InternalIP")
     extra = {"NIGHTSHIFT_RETRY_DELAY": "1", "KUBECONFIG": kubeconfig}
-    with Stack(home, corpora=home / "corpora", extra=extra, s3_host=address) as stack:
+    stack = Stack(home, corpora=home / "corpora", extra=extra, s3_host=address)
+    stack.start(site=False)  # nothing is crawled
+    try:
         port = urlsplit(stack.environment["AWS_ENDPOINT_URL"]).port
         assert port
         with Turnstile(port, address) as turnstile:
             yield Field(stack, api, namespace, images, turnstile)
+    finally:
+        stack.stop()

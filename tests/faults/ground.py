@@ -41,12 +41,11 @@ class Size:
 
     epochs: int = 30
     documents: int = 600
-    dropout: float = 0.1
 
     @property
     def name(self) -> str:
         """One of its own, for folders."""
-        return f"{self.epochs}-epochs-{self.documents}-documents-{self.dropout}"
+        return f"{self.epochs}-epochs-{self.documents}-documents"
 
     def corpus(self, workers: int) -> dict[str, Any]:
         """The corpus YAML of such a training."""
@@ -58,7 +57,7 @@ class Size:
             "filters": 16,
             "buckets": 16,
             "max_vocabulary": 200,
-            "dropout": self.dropout,
+            "dropout": 0.1,
         }
         return {
             "corpus": "faults",
@@ -73,8 +72,6 @@ class Size:
 
 QUICK = Size()
 LONG = Size(epochs=150)
-CERTAIN = Size(dropout=0.0)
-"""Nothing is drawn: each replica draws its own masks, so another number of workers would draw others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from tests.faults.attempt import POLL, Attempt
@@ -47,6 +48,8 @@ class Row:
     accuracy: float | None = None
     accuracy_undisturbed: float | None = None
     seconds: float = 0.0
+    measured: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
+    """The day."""
     wrong: list[str] = field(default_factory=list)
 
     @property

@@ -1,9 +1,11 @@
-"""What the tests of the crawl share: a site, and a night of crawling it."""
+"""What tests share: a site and a night of crawling it, and the process that starts a training's children."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,8 @@ from tasks.catalog import Manifest
 from tasks.config import Corpus
 from tasks.crawl import crawl, folder_of
 from tasks.step import Context
+from tests.mirrored.case import Build, build_case
+from tests.mirrored.nursery import Nursery, nursery
 from tests.sites.nights import source
 from tests.sites.site import Site
 
@@ -36,3 +40,21 @@ def night(
         return manifest
 
     return run
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Nursery]:
+    with nursery() as running:
+        yield running
+
+
+@pytest.fixture
+def build(
+    tmp_path: Path,
+    make_context: Callable[..., Context],
+    make_corpus: Callable[..., Corpus],
+    make_snapshot: Callable[..., Manifest],
+    workers: Nursery,
+) -> Callable[..., Build]:
+    """``build(rows)``: makes trainings of such rows (``tests.mirrored.case``); real processes train them."""
+    return partial(build_case, tmp_path, make_context, make_corpus, make_snapshot, workers)

@@ -46,7 +46,7 @@ def texts(folder: Path, recipe: Any, **sections: Any) -> Chain:
 
 def table(folder: Path, rows: list[dict[str, Any]], kind: dict[str, Any], recipe: Any, **sections: Any) -> Chain:
     label = "label" if "label" in rows[0] else None
-    loose = {"gates": {"features": {"min_vocabulary": 3}, "splits": {"tolerance": 0.3}, "clean": {"max_unlabelled": 1}}}
+    loose = {"gates": {"splits": {"tolerance": 0.3}, "clean": {"max_unlabelled": 1}}}
     path = write(rows, folder / "rows.jsonl")
     return Chain(folder, corpus("docs", path, {"recipe": recipe}, label=label, kind=kind, **{**loose, **sections}))
 

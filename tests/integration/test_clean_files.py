@@ -73,6 +73,24 @@ def test_a_folder_of_warc_files_becomes_parquet(folder: Path, tmp_path: Path) ->
     ]
 
 
+def test_a_line_of_100_mb_costs_its_page_and_no_memory(tmp_path: Path) -> None:
+    plain = Warc(tmp_path / "plain.warc.gz").page("http://a/1", article("night trains")).close()
+    long = Warc(tmp_path / "long.warc.gz").page("http://a/1", article("night trains"))
+    long = long.page("http://a/2", b"word " * 20_000_000).page("http://a/3", article("day trains")).close()
+
+    def cleaned(path: Path) -> dict[str, Any]:
+        command = [Path(sys.executable).with_name("nightshift"), "clean", "--json", "--workers=1"]
+        done = subprocess.run(
+            [*command, f"--input={path}", f"--output={tmp_path / 'out'}"], stdout=subprocess.PIPE, check=True
+        )
+        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return told
+
+    told = cleaned(long)
+    assert (told["documents"], told["kept"], told["rejected"]) == (3, 2, {"too_large": 1})
+    assert told["peak_memory"] < cleaned(plain)["peak_memory"] + 50_000_000
+
+
 def test_a_corpus_gives_the_rules(folder: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "docs.yaml"
     rules = {"filters": [{"length": {"min_words": 20}}], "labels": [{"pattern": "//(?P<label>[a-z])/"}]}
@@ -150,7 +168,7 @@ def test_a_sigterm_leaves_nothing_behind(tmp_path: Path, send: Callable[[int, in
             time.sleep(0.01)
         assert list(output.iterdir())
         send(process.pid, signal.SIGTERM)
-        assert process.wait(30) == 143
+        assert process.wait(180) == 143
         assert not list(output.iterdir())
         assert not list(scratch.iterdir())
         assert not members(process.pid)

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -27,7 +28,7 @@ from tasks.step import Context
 from tasks.store import Store, open_store
 from tests.sites.dying import dies
 from tests.sites.nights import contents, slow, source, validators
-from tests.sites.site import Site
+from tests.sites.site import Handler, Site
 
 pytestmark = pytest.mark.integration
 
@@ -68,16 +69,14 @@ class Attempts:
         values = {"corpus": "docs", "source": source(site, **params), "train": {"recipe": "tfidf_forest"}}
         self.yaml.write_text(yaml.safe_dump(values))
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", "from tasks.cli import main; main()", "crawl", "--json"]
         options = ["--corpus", str(self.yaml), "--partition", self.day, "--store", self.store]
-        return subprocess.Popen(
-            [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=dict(os.environ)
-        )
+        return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=stderr, env=dict(os.environ))
 
     def finish(self) -> dict[str, Any]:
         process = self.start()
-        out, _ = process.communicate(timeout=120)
+        out, _ = process.communicate(timeout=400)
         assert process.returncode == 0, out
         result: dict[str, Any] = json.loads(out.splitlines()[-1])
         return result
@@ -91,7 +90,7 @@ class Attempts:
         return journaled(self.folder)
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline, "nothing happened"
@@ -211,8 +210,31 @@ def test_a_terminated_crawl_commits_what_it_visited(site: Site, tmp_path: Path) 
     process = attempts.start()
     wait_for(lambda: len(site.hits) > 20, process)
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=180)
     assert process.returncode == 1
     assert attempts.committed() == set(site.fetched())
     attempts.finish()
     assert set(site.fetched().values()) == {1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_crawl_interrupted_in_its_visits_says_so_and_nothing_else(site: Site, tmp_path: Path, number: int) -> None:
+    site.tree(20)
+    asked = threading.Event()
+
+    def never(handler: Handler) -> None:
+        asked.set()
+        site.closing.wait(60)
+
+    for path in set(site.pages) - {"/"}:
+        site.behave(path, never)
+    attempts = Attempts(site, tmp_path, "interrupted")
+    process = attempts.start(stderr=subprocess.PIPE)
+    wait_for(asked.is_set, process)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=180)
+    *events, last = told.decode().strip().splitlines()
+    assert process.returncode == 1
+    assert "the crawl was interrupted; what it visited is committed, and a retry continues" in last
+    assert [line for line in events if not line.startswith("timestamp=")] == []
+    assert attempts.committed() == {"/"}

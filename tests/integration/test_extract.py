@@ -33,7 +33,7 @@ def written(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("mode", ["fast", "accurate", "auto"])
+@pytest.mark.parametrize("mode", ["fast", "accurate", "auto", "article"])
 def test_files_and_folders_become_a_text_file_each(tmp_path: Path, mode: str) -> None:
     pages = tmp_path / "pages"
     (pages / "deep").mkdir(parents=True)

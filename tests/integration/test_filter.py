@@ -98,6 +98,31 @@ def test_the_partition_is_as_if_cleaned_anew(
         assert refilter(after, DAY).noop
 
 
+def test_a_partition_with_masked_texts_is_filtered_too(
+    make_context: MakeContext, make_corpus: MakeCorpus, warcs: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def corpus(least: int) -> Corpus:
+        chain = [{"length": {"min_words": least}}, {"c4_lines": {"unterminated": True}}, {"pii": {"kinds": ["email"]}}]
+        return make_corpus(clean={"filters": chain, "shards": 2})
+
+    context = make_context(corpus(60))
+    commit_raw(context, *warcs)
+    clean_all(context, DAY)
+    dedup(context, DAY)
+    before = content(context)
+    stricter = make_context(corpus(130))
+    with monkeypatch.context() as patch:
+        patch.setattr(flow, "run", None)
+        refilter(stricter, DAY)
+    filtered = content(stricter)
+    assert len(filtered["documents"]) < len(before["documents"])
+    # Cleaned anew by `clean`, which wants the rejects as they came too: first back, then the same way.
+    clean_all(context, DAY)
+    clean_all(stricter, DAY)
+    dedup(stricter, DAY)
+    assert content(stricter)["documents"] == filtered["documents"]
+
+
 def test_clean_itself_extracts_nothing_when_only_filters_changed(
     cleaned: Callable[..., Context], make_context: MakeContext, make_corpus: MakeCorpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

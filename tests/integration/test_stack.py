@@ -18,14 +18,16 @@ from pathlib import Path
 import pytest
 
 from containers.embedded.claim import Claim
-from containers.embedded.ports import LOOPBACK, is_free, pick, pick_many
-from containers.embedded.service import Service
+from containers.embedded.ports import LOOPBACK, hand_on, is_free, pick, pick_many
+from containers.embedded.service import Process, Service
 from containers.embedded.settings import PORTS, recall, settle
-from tasks.errors import NightshiftError
+from containers.embedded.stack import Stack
+from tasks.errors import BadInput, NightshiftError
 from tasks.store import open_store
 
 pytestmark = pytest.mark.integration
 
+ROOT = Path(__file__).parents[2]
 DEADLINE = 30.0
 SERVER = """
     import http.server, os, subprocess, sys
@@ -77,6 +79,34 @@ def test_a_port_in_use_is_replaced_by_a_free_one() -> None:
         assert is_free(pick(port))
 
 
+def test_a_port_is_given_once_and_never_one_that_a_connection_could_take() -> None:
+    # The S3 server's own ports are chosen while the port of its API was chosen before and nobody listens there yet.
+    low = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = [pick() for _ in range(1000)] + pick_many(1000)
+    assert len(set(ports)) == len(ports)
+    assert max(ports) < low
+
+
+def test_a_port_is_one_process_until_that_ends_or_hands_it_on() -> None:
+    source = "import sys; from containers.embedded.ports import pick; print(pick(int(sys.argv[1])))"
+
+    def picked_elsewhere(wished: int) -> int:
+        other = subprocess.run(
+            [sys.executable, "-c", source, str(wished)],
+            cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return int(other.stdout)
+
+    port = pick()
+    other = picked_elsewhere(port)
+    assert other != port, "nobody listens there yet, but somebody will"
+    assert pick(other) == other, "who had it is gone"
+    hand_on([port])
+    assert picked_elsewhere(port) == port
+
+
 def test_the_ports_wished_for_in_the_environment_are_taken(tmp_path: Path) -> None:
     wished = dict(zip(PORTS, pick_many(len(PORTS)), strict=True))
     settings = settle(tmp_path, {PORTS[name][0]: str(port) for name, port in wished.items()})
@@ -94,6 +124,27 @@ def test_a_port_that_was_taken_meanwhile_is_given_up(tmp_path: Path) -> None:
         settings = settle(tmp_path, {"NIGHTSHIFT_S3_PORT": str(port)})
     assert settings.ports["s3"] != port
     assert len(set(settings.ports.values())) == len(PORTS)
+
+
+@pytest.mark.parametrize("given", ["x", "80 80", "0", "65536", "-1", "8080.0"])
+def test_what_is_no_port_is_bad_input_that_names_the_variable(tmp_path: Path, given: str) -> None:
+    with pytest.raises(BadInput, match=f"NIGHTSHIFT_AIRFLOW_PORT='{given}': expected a port, 1 to 65535"):
+        settle(tmp_path, {"NIGHTSHIFT_AIRFLOW_PORT": given})
+
+
+@pytest.mark.parametrize("command", ["demo", "up"])
+def test_a_command_says_what_is_wrong_with_a_port(tmp_path: Path, command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "containers.embedded", command, f"--home={tmp_path}"],
+        env={**os.environ, "NIGHTSHIFT_AIRFLOW_PORT": "x"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "NIGHTSHIFT_AIRFLOW_PORT='x'" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_secrets_are_for_their_owner_alone_and_new_for_each_stack(tmp_path: Path) -> None:
@@ -121,6 +172,30 @@ def test_a_stop_is_an_end_even_of_a_service_that_never_answered(tmp_path: Path) 
 def test_a_service_that_dies_at_its_start_is_reported_with_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(NightshiftError, match=r"(?s)the server ended while it started.*no such database"):
         server(tmp_path / "log", pick(), "raise SystemExit('no such database')").__enter__()
+
+
+def test_of_services_that_need_each_other_the_one_that_died_is_reported(tmp_path: Path) -> None:
+    log = tmp_path / "other.log"
+    other = Process("the other", [sys.executable, "-c", "raise SystemExit('no database')"], log=log, env=os.environ)
+    silent = server(tmp_path / "log", pick(), "import time; print('pids', 1, 1, flush=True); time.sleep(600)")
+    other.start()
+    silent.start()
+    try:
+        with pytest.raises(NightshiftError, match=r"(?s)the other ended while it started.*no database"):
+            silent.wait(beside=[silent, other])
+    finally:
+        silent.stop()
+        other.stop()
+
+
+def test_a_service_that_died_after_the_start_is_reported(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, corpora=tmp_path)
+    stack.require_all()
+    stack.mlflow = server(tmp_path / "log", pick(), "raise SystemExit('address already in use')")
+    stack.mlflow.start()
+    wait_until(lambda: stack.mlflow.ended, "the server is gone")
+    with pytest.raises(NightshiftError, match=r"(?s)the server has ended; .*address already in use"):
+        stack.require_all()
 
 
 def test_a_service_that_never_answers_is_reported_and_stopped(tmp_path: Path) -> None:

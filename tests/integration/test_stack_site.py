@@ -18,7 +18,10 @@ import pytest
 from containers.embedded import render as rendering
 from containers.embedded.render import finish, render_apart
 from containers.embedded.site import SiteServer
+from tasks.config.load import load_corpus
 from tasks.errors import NightshiftError
+from tasks.text.extract import fast
+from tasks.text.normalise import stripper
 
 pytestmark = pytest.mark.integration
 
@@ -104,6 +107,14 @@ def test_pages_tell_nothing_of_the_machine(rich_pages: Path) -> None:
     assert not re.search(r"0x[0-9a-f]{8,}", text)
     for place in (sys.prefix, str(rendering.ROOT), str(Path.home()) + "/", os.environ.get("PATH", "?"), "file:/"):
         assert place not in text
+
+
+def test_the_example_corpus_leaves_no_page_that_names_its_library(rich_pages: Path) -> None:
+    corpus = load_corpus(rendering.ROOT / "dags/corpora/docs.yaml", {})
+    strip = stripper(corpus.clean.strip)
+    texts = [fast(page.read_text(encoding="utf-8")).text for page in (rich_pages / "rich").glob("*.html")]
+    assert sum("rich" in text.lower() for text in texts) > 20
+    assert [found for text in texts if (found := re.findall(r"(?i).{20}rich.{20}", strip(text)))] == []
 
 
 def test_every_link_and_every_url_of_the_sitemap_leads_to_a_page(site: SiteServer, rich_pages: Path) -> None:

@@ -216,6 +216,20 @@ def test_a_server_that_is_down_is_a_store_error_in_bounded_time(s3_env: dict[str
         assert time.monotonic() - started < 30
 
 
+def test_no_url_that_may_be_written_with_is_in_an_error_or_a_warning(
+    s3_env: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store("s3://bucket", {**s3_env, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{pick()}"})
+    assert isinstance(store, s3.S3Store)
+    store._bucket_known = True  # or it would fail before
+    with pytest.raises(StoreError, match="cannot create s3://bucket/a") as caught:
+        store.create("a", b"1")
+    assert "/bucket/a" in caplog.text  # urllib3 says what it tries again
+    for told in (str(caught.value), caplog.text):
+        assert "X-Amz" not in told
+        assert s3_env["AWS_ACCESS_KEY_ID"] not in told
+
+
 def test_encoded_content_arrives_as_it_is_stored(s3_env: dict[str, str]) -> None:
     # Some tools mark a .gz that they upload as gzip-encoded content: it is still the .gz that was committed.
     store = open_store("s3://encoded", s3_env)

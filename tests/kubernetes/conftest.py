@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from kubernetes import client, config
 from kubernetes.client import ApiException
+
+from tests.faults.run import Row
 
 T = TypeVar("T")
 IMAGE = "NIGHTSHIFT_IMAGE"
@@ -30,6 +34,31 @@ def wait(condition: Callable[[], T], what: str, seconds: float = 120) -> T:
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.2)
     return value
+
+
+ROW = pytest.StashKey[Row]()
+"""The row of the fault matrix that a test measures."""
+
+
+def keep(row: Row) -> None:
+    """Add the row to what ``make faults`` shows, instead of what was kept of the same fault before."""
+    print(row)
+    if path := os.environ.get("NIGHTSHIFT_FAULT_ROWS"):
+        with Path(path).open("a") as out:
+            out.write(json.dumps(row.to_json()) + "\n")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep a row of a fault that did not end as it must, too: the page says so below its table."""
+    report = yield
+    if report.failed and call.excinfo is not None and item.path.name == "test_faults.py":
+        row = item.stash.get(ROW, None) or Row(item.name, "start-up", where="kubernetes")
+        row.wrong.append(str(call.excinfo.value).strip()[:400] or call.excinfo.typename)
+        keep(row)
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -129,6 +129,7 @@ class ScriptedGang(TrainingGangOperator):
 
     def _template(self, *arguments: Any) -> k8s.V1Pod:
         pod = super()._template(*arguments)
+        pod.spec.termination_grace_period_seconds = 2  # the script has no checkpoint to make
         pod.spec.containers[0].command = ["python", "-c", f"{WORKER}\n{self.script}"]
         return pod
 
@@ -142,7 +143,7 @@ def corpus_file(folder: Path, namespace: str, image: str, *, settings: Any = Non
         "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
         "train": {"recipe": "text_encoder"},
         "resources": {"cpu": "50m", "memory": "64Mi", "timeout": "5m", **resources},
-        "kubernetes": {"namespace": namespace, "image": image, "grace": "2s", **(settings or {})},
+        "kubernetes": {"namespace": namespace, "image": image, **(settings or {})},
     }
     path.write_text(yaml.safe_dump(values))
     return path

@@ -228,6 +228,22 @@ def test_a_trigger_that_airflow_gave_up_on_leaves_nothing(gang: Gang) -> None:
         task.operator().resume_execution("__fail__", {"error": "Trigger timeout"}, task.context())
 
 
+def test_what_the_triggerer_cancels_again_and_again_deletes_the_gang_all_the_same(
+    gang: Gang, cluster: client.CoreV1Api, namespace: str
+) -> None:
+    deferred = gang("forever()").start()
+
+    async def cancelled() -> None:
+        killing = asyncio.create_task(again(deferred.trigger).on_kill())
+        await asyncio.sleep(0)  # until it waits for the cluster
+        killing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await killing
+        await sleeping(lambda: not pods(cluster, namespace))
+
+    asyncio.run(cancelled())
+
+
 def test_a_triggerer_that_goes_down_leaves_the_gang_to_the_next_one(
     gang: Gang, cluster: client.CoreV1Api, namespace: str
 ) -> None:

@@ -128,7 +128,8 @@ def task(namespace: str, tmp_path: Path) -> Callable[..., Task]:
 def _nothing_left(cluster: client.CoreV1Api, namespace: str) -> Any:
     """However a test ended: no pod stays."""
     yield
-    wait(lambda: not pods(cluster, namespace), "no pod is left", 60)
+    # The kubelet of an older Kubernetes needs a minute to let a pod go whose container never came to run.
+    wait(lambda: not pods(cluster, namespace), "no pod is left", 180)
 
 
 def running(cluster: client.CoreV1Api, namespace: str) -> k8s.V1Pod:
