@@ -22,7 +22,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from containers.embedded.ports import pick_many
+from containers.embedded.ports import hand_on, pick_many
 from containers.embedded.render import ROOT
 from containers.embedded.settings import PORTS
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _demo(folder: Path) -> dict[str, Any]:
-    ports = zip(PORTS.values(), pick_many(len(PORTS)), strict=True)
+    ports = zip(PORTS.values(), hand_on(pick_many(len(PORTS))), strict=True)
     out = folder / "summary.json"
     started = time.monotonic()
     subprocess.run(

@@ -33,7 +33,7 @@ DOUBTS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.
 _WORD = re.compile(r"\w+")
 _BOOTSTRAPS = 1000
 _FOLDS = 10
-_FIRST, _SECOND = "blocks alone", "accurate, without its second opinion"
+_FIRST, _SECOND = "article", "accurate, without its second opinion"
 """The two answers that `auto` chooses between."""
 
 
@@ -71,17 +71,12 @@ def load(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def bench(pages: Mapping[str, str], truth: Mapping[str, str], rounds: int) -> dict[str, Any]:
     """Score and speed of every mode, and of `auto` at every threshold."""
-    from tasks.text import blocks, extract
+    from tasks.text import extract
     from tasks.text.article import article
-
-    def auto(html: str) -> str:
-        blocks._said.cache_clear()  # as if each page were of another site: the worst case
-        return extract.auto(html).text
 
     doubts: dict[str, float] = {}
 
     def weigh(html: str) -> str:
-        blocks._said.cache_clear()
         found = article(html)
         doubts[html] = found.doubt
         return found.text
@@ -91,7 +86,7 @@ def bench(pages: Mapping[str, str], truth: Mapping[str, str], rounds: int) -> di
         "accurate": lambda html: extract.accurate(html).text,
         _SECOND: lambda html: extract._trafilatura(html, fast=True).text,
         _FIRST: weigh,
-        "auto": auto,
+        "auto": lambda html: extract.auto(html).text,
     }
     texts, seconds = measure(ways, pages, rounds)
     scores = {name: {key: score(truth[key], text) for key, text in found.items()} for name, found in texts.items()}

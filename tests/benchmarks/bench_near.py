@@ -40,6 +40,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix="nightshift-bench-near-", dir=given.scratch) as folder:
             report["sizes"].append(measured(size, folder))
         show(report["sizes"][-1])
+        written(report)  # ten million take long: what was measured before them is kept whatever becomes of them
     if given.texts:
         begun = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="nightshift-bench-near-", dir=given.scratch) as folder:
@@ -47,10 +48,15 @@ def main() -> int:
         report |= {name: report["quality"][name] for name in ("precision", "recall")}
         print(json.dumps(report["quality"], indent=1))
     report["bench_peak_rss"] = peak_memory()
+    written(report)
+    return int(any(max(each["peak_rss"], each["night_peak_rss"]) > BUDGET for each in report["sizes"]))
+
+
+def written(report: dict[str, Any]) -> None:
+    """Keep what is measured so far."""
     target = ROOT / "build" / "bench" / "near.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")
-    return int(any(max(each["peak_rss"], each["night_peak_rss"]) > BUDGET for each in report["sizes"]))
 
 
 def measured(size: int, folder: str) -> dict[str, Any]:

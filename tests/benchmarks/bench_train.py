@@ -1,6 +1,7 @@
 """What spreading a training over two cores gains, and what surviving costs it.
 
     make bench-train, or python -m tests.benchmarks.bench_train [--rounds 3] [--only mirrored|forest|checkpoint]
+        [--per-worker 128]
 
 Every worker is pinned to a core and computes with one thread. In each round the things that are compared run
 right after one another, and a figure is the median over the rounds of a ratio within a round: other work on the
@@ -31,8 +32,8 @@ from tests.benchmarks.training.gang import Gang, Measured
 from tests.benchmarks.training.place import Place, Texts, publish
 
 TARGET = Path("build/bench/train.json")
-PER_WORKER = 32
-"""Examples of one step on one core."""
+PER_WORKER = 128
+"""Examples of one step on one core: a quarter of a second, so that computing is what a step is about."""
 COMPUTE = {
     "epochs": 2,
     "max_tokens": 256,
@@ -52,16 +53,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", choices=sorted(_PARTS), action="append")
+    parser.add_argument("--per-worker", type=int, default=PER_WORKER, help="examples of one step on one core")
     arguments = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     if (os.cpu_count() or 1) < 2:
         print("left out: this machine has one core, and everything here is about the second")
         return 0
-    report: dict[str, Any] = {"rounds": arguments.rounds}
+    report: dict[str, Any] = {"rounds": arguments.rounds, "per_worker": arguments.per_worker}
     with tempfile.TemporaryDirectory(prefix="nightshift-bench-") as folder:
         for name in arguments.only or _PARTS:
             started = time.monotonic()
-            report[name] = _PARTS[name](Path(folder), arguments.rounds)
+            report[name] = _PARTS[name](Path(folder), arguments)
             report[name]["took"] = round(time.monotonic() - started, 1)
             _show(name, report[name])
     TARGET.parent.mkdir(parents=True, exist_ok=True)
@@ -71,14 +73,15 @@ def main() -> int:
     return 1 if missed else 0
 
 
-def mirrored(folder: Path, rounds: int) -> dict[str, Any]:
+def mirrored(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """One worker on a core, two trainings that know nothing of each other, and two workers in step."""
-    texts = Texts(count=1300, words=260, vocabulary=500)
+    each = arguments.per_worker
+    texts = Texts(count=2600, words=260, vocabulary=500)
     data = publish(folder / "mirrored", texts, resources={"checkpoints": {"every": "2s"}})
-    alone = data.copy(folder / "alone").ready(_recipe(COMPUTE | {"batch_size": PER_WORKER}))
-    both = data.copy(folder / "both").ready(_recipe(COMPUTE | {"batch_size": 2 * PER_WORKER, "epochs": 4}))
+    alone = data.copy(folder / "alone").ready(_recipe(COMPUTE | {"batch_size": each}))
+    both = data.copy(folder / "both").ready(_recipe(COMPUTE | {"batch_size": 2 * each, "epochs": 4}))
     seen: list[dict[str, Any]] = []
-    for number in range(rounds):
+    for number in range(arguments.rounds):
         copies = _copies(folder, f"round-{number}")
         one = Gang(copies(alone), [0]).finish()
         pair = [Gang(copies(alone), [core]) for core in (0, 1)]
@@ -96,11 +99,12 @@ def mirrored(folder: Path, rounds: int) -> dict[str, Any]:
 
 
 def _round(one: Measured, independent: list[Measured], step: Measured) -> dict[str, float]:
-    apart = sum(each.examples_per_second for each in independent)
+    # By steps, which are alike: the last of an epoch is filled up, with more the larger the batch.
+    apart = sum(1 / each.step_seconds for each in independent)
     return {
-        "scaling": step.examples_per_second / apart,
-        "speedup": step.examples_per_second / one.examples_per_second,
-        "speedup_independent": apart / one.examples_per_second,
+        "scaling": 2 / step.step_seconds / apart,
+        "speedup": 2 * one.step_seconds / step.step_seconds,
+        "speedup_independent": apart * one.step_seconds,
         "examples_per_second": step.examples_per_second,
         "step_seconds": step.step_seconds,
         "reduction": step.reduce_seconds / step.step_seconds,
@@ -112,12 +116,12 @@ def _round(one: Measured, independent: list[Measured], step: Measured) -> dict[s
     }
 
 
-def checkpoint(folder: Path, rounds: int) -> dict[str, Any]:
+def checkpoint(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """How long a large network's checkpoints hold up the training thread: one a second, on one core."""
     texts = Texts(count=1500, words=120, vocabulary=40_000)
     place = publish(folder / "large", texts, resources={"checkpoints": {"every": "1s"}}).ready(_recipe(LARGE))
     copies = _copies(folder, "large-round")
-    seen = [Gang(copies(place), [0]).finish() for _ in range(min(rounds, 2))]
+    seen = [Gang(copies(place), [0]).finish() for _ in range(min(arguments.rounds, 2))]
     stalls = [stall for each in seen for stall in each.stalls]
     if not stalls:
         raise SystemExit("no checkpoint was made: the training is too short for this machine")
@@ -130,12 +134,12 @@ def checkpoint(folder: Path, rounds: int) -> dict[str, Any]:
     return {**figures, "missed": _missed({"stall_seconds": figures["stall_seconds"] < 0.05}, figures)}
 
 
-def forest(folder: Path, rounds: int) -> dict[str, Any]:
+def forest(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """As many trees in one process and in two; the seeds differ from round to round."""
     texts = Texts(count=6000, words=120, vocabulary=3000, held_out=0.45)
     seen: list[dict[str, float]] = []
     data = publish(folder / "forest", texts)
-    for seed in range(rounds):
+    for seed in range(arguments.rounds):
         train = {"recipe": {"tfidf_forest": {"trees": TREES}}, "seed": seed}
         one, two = (
             grow(data.copy(folder / f"forest-{seed}-{shards}").ready({**train, "shards": shards}), shards)
@@ -157,7 +161,7 @@ def forest(folder: Path, rounds: int) -> dict[str, Any]:
     return {**figures, "each": seen, "missed": _missed(goals, figures)}
 
 
-_PARTS: Mapping[str, Callable[[Path, int], dict[str, Any]]] = {
+_PARTS: Mapping[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
     "mirrored": mirrored,
     "checkpoint": checkpoint,
     "forest": forest,

@@ -67,13 +67,13 @@ def _ours(warcs: Path) -> dict[str, str]:
     from tasks.cleaning.raw import Raw
     from tasks.cleaning.reading import read_warc
     from tasks.text.decode import decode
-    from tasks.text.extract import fast
+    from tasks.text.extract import MODES
 
     found = {}
     for path in sorted(warcs.glob("*.warc.gz")):
         for raw in read_warc(path, name=path.name, limit=10_000_000, tally=Counter()):
             if isinstance(raw, Raw):
-                found[raw.url] = fast(decode(raw.body, raw.charset)).text
+                found[raw.url] = MODES[sides.EXTRACTION](decode(raw.body, raw.charset)).text
     return _tidied(found)
 
 

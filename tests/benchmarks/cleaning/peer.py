@@ -27,6 +27,9 @@ from datatrove.pipeline.readers import WarcReader
 from datatrove.pipeline.writers import JsonlWriter
 from datatrove.utils.lid import FastTextLID
 
+TIMEOUT = 60
+"""Seconds by the clock that a page may take: so many that other work on the machine costs no page."""
+
 
 class SameModel(FastTextLID):
     """Language identification by the model that the other side uses: a file, nothing is downloaded."""
@@ -62,7 +65,7 @@ def pipeline(folder: str, output: str, model: str) -> dict[str, float]:
     executor = LocalPipelineExecutor(
         pipeline=[
             WarcReader(folder, glob_pattern="*.warc.gz"),
-            Trafilatura(favour_precision=True, timeout=10),
+            Trafilatura(favour_precision=True, timeout=TIMEOUT),
             *filters(model),
             PIIFormatter(),
             JsonlWriter(f"{output}/documents"),
@@ -81,7 +84,7 @@ def extract(folder: str, texts: str, model: str) -> dict[str, float]:
     """The text of each page, by its URL."""
     pages = WarcReader(folder, glob_pattern="*.warc.gz").run()
     with Path(texts).open("w") as target:
-        for document in Trafilatura(favour_precision=True, timeout=60).run(pages):
+        for document in Trafilatura(favour_precision=True, timeout=TIMEOUT).run(pages):
             target.write(json.dumps({"id": document.metadata["url"], "text": document.text}) + "\n")
     return {}
 

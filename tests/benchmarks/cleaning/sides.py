@@ -16,7 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[3]
 PEER = ROOT / "build" / "bench" / "datatrove-env"
-PEER_PACKAGES = ("datatrove[io,processing]==0.10.1", "spacy>=3.8,<4", "jieba>=0.42")
+PEER_PACKAGES = ("datatrove[io,processing]==0.10.1", "spacy>=3.8,<4", "jieba>=0.42", "lxml_html_clean")
+"""The last is what its Trafilatura needs of lxml and no longer gets with it: every page would be skipped."""
 FILTERS: list[Any] = [
     {"language": {"keep": ["en"]}},
     "gopher_repetition",
@@ -27,6 +28,8 @@ FILTERS: list[Any] = [
     {"pii": {"kinds": ["email", "ip"]}},
 ]
 """Ours as FineWeb's recipe has them, in its order."""
+EXTRACTION = "article"
+"""Ours, one pass over the bytes: F1 0.951 on the public article benchmark, where the peer's Trafilatura has 0.960."""
 PERMUTATIONS = 112
 """Of a signature: datatrove's 14 buckets of 8."""
 
@@ -69,7 +72,7 @@ def write_corpus(path: Path, filters: list[Any] = FILTERS) -> Path:
         "corpus": "bench",
         "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
         "train": {"recipe": "tfidf_forest"},
-        "clean": {"filters": filters, "dedup": {"near": {"permutations": PERMUTATIONS}}},
+        "clean": {"extraction": EXTRACTION, "filters": filters, "dedup": {"near": {"permutations": PERMUTATIONS}}},
     }
     path.write_text(json.dumps(corpus))
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,12 @@ def svm(train: pa.Table, test: pa.Table) -> float:
 
 def decision_tree(train: pa.Table, test: pa.Table) -> float:
     """The mean of five seeds: trees of two lie further apart than anything that is compared here."""
-    made = [make_pipeline(TfidfVectorizer(min_df=2), DecisionTreeClassifier(random_state=seed)) for seed in range(5)]
-    return float(np.mean([_classified(each, train, test) for each in made]))
+    return _mean([DecisionTreeClassifier(random_state=seed) for seed in range(5)], train, test)
 
 
 def forest(train: pa.Table, test: pa.Table) -> float:
-    trees = RandomForestClassifier(200, max_features=0.05, random_state=0)
-    return _classified(make_pipeline(TfidfVectorizer(min_df=2), trees), train, test)
+    """The mean of five seeds: forests of two lie up to 0.02 apart on some eighty test rows."""
+    return _mean([RandomForestClassifier(200, max_features=0.05, random_state=seed) for seed in range(5)], train, test)
 
 
 def kmeans(train: pa.Table, test: pa.Table) -> float:
@@ -77,6 +77,10 @@ def _classified(made: Any, train: pa.Table, test: pa.Table) -> float:
     said = made.fit(_texts(train), train["label"].to_pylist()).predict(_texts(test))
     true = test["label"].to_pylist()
     return float(f1_score(true, said, average="macro", labels=sorted(set(true))))
+
+
+def _mean(made: Sequence[Any], train: pa.Table, test: pa.Table) -> float:
+    return float(np.mean([_classified(make_pipeline(TfidfVectorizer(min_df=2), each), train, test) for each in made]))
 
 
 def _grouped(made: Any, train: pa.Table, test: pa.Table, given: Any) -> float:

@@ -68,7 +68,7 @@ class Gang:
             step_seconds=said["step_seconds"],
             reduce_seconds=said["reduce_seconds"],
             agree_seconds=said["agree_seconds"],
-            input_wait=max(said["input_wait"]),
+            input_wait=max(said["input_wait"], default=0.0),
             stalls=said["checkpoint_stalls"],
             supervisor=max(worker.share for worker in self._workers),
         )
@@ -92,6 +92,8 @@ class _Worker:
     @property
     def share(self) -> float:
         """Processor time of the supervisor (``taskset`` becomes it) over the time from the first epoch to the last."""
+        if not self._marks:  # a member that only serves
+            return 0.0
         (wall, used), (last_wall, last_used) = self._marks[0], self._marks[-1]
         return (last_used - used) / max(last_wall - wall, 1e-9)
 
