@@ -21,7 +21,7 @@ def compare(warcs: Path, folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = {"texts": 0, "differences": []}
     same = 0
     for extractor, rows in texts.items():
-        theirs, ours = _theirs_decide(rows, folder, extractor), _ours_decide(rows)
+        theirs, ours = theirs_decide(rows, folder, extractor), ours_decide(rows)
         decided[extractor] = {"datatrove": theirs, "ours": ours}
         for key in rows:
             report["texts"] += 1
@@ -84,7 +84,7 @@ def _tidied(texts: dict[str, str]) -> dict[str, str]:
     return {key: text for key, raw in texts.items() if (text := tidy(raw, "NFC"))}
 
 
-def _theirs_decide(rows: dict[str, str], folder: Path, name: str) -> dict[str, str]:
+def theirs_decide(rows: dict[str, str], folder: Path, name: str) -> dict[str, str]:
     source, target = folder / f"{name}.texts.jsonl", folder / f"{name}.decisions.jsonl"
     source.write_text("".join(json.dumps({"id": key, "text": text}) + "\n" for key, text in rows.items()))
     subprocess.run(
@@ -93,7 +93,7 @@ def _theirs_decide(rows: dict[str, str], folder: Path, name: str) -> dict[str, s
     return {row["id"]: row["reason"] for row in map(json.loads, target.read_text().splitlines())}
 
 
-def _ours_decide(rows: dict[str, str]) -> dict[str, str]:
+def ours_decide(rows: dict[str, str]) -> dict[str, str]:
     from tasks.cleaning.raw import Raw, batches, uid_of
     from tasks.cleaning.refine import Refiner
     from tasks.config.corpus import Clean
