@@ -9,40 +9,27 @@ is what an unchanged night costs of a first one.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from containers.embedded.ports import LOOPBACK, pick
-from containers.embedded.render import render
+from containers.embedded.render import ROOT
 from tasks import log
 from tasks.command import make_context
 from tasks.config import Corpus
 from tasks.crawl import crawl
 from tasks.step import Context
+from tests.benchmarks.site import demo_site
 
-ROOT = Path(__file__).parents[2]
 NIGHTS = (date(2026, 1, 1), date(2026, 1, 2))
 
 
 def main() -> None:
     log.configure()
-    site = ROOT / "build" / "site"
-    render(site)
-    port = pick()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "containers.embedded.site", str(site), str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            report = bench(Path(folder), f"http://{LOOPBACK}:{port}")
-    finally:
-        server.terminate()
-        server.wait()
+    with demo_site() as site, tempfile.TemporaryDirectory() as folder:
+        report = bench(Path(folder), site)
     target = ROOT / "build" / "bench" / "crawl.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")

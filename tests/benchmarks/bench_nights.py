@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,8 +21,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from containers.embedded.ports import LOOPBACK, pick
-from containers.embedded.render import ROOT, render
+from containers.embedded.render import ROOT
 from tasks import log
 from tasks.clean import clean_all
 from tasks.command import make_context
@@ -33,6 +31,7 @@ from tasks.dedup import dedup
 from tasks.split import split
 from tasks.step import Context, StepResult
 from tasks.upload import upload
+from tests.benchmarks.site import demo_site
 
 NIGHTS = (date(2026, 1, 1), date(2026, 1, 2))
 MOST = 0.1
@@ -41,18 +40,8 @@ MOST = 0.1
 def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     log.configure()
-    site = ROOT / "build" / "site"
-    render(site)
-    port = pick()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "containers.embedded.site", str(site), str(port)], cwd=ROOT, stdout=subprocess.DEVNULL
-    )
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            report = bench(Path(folder), f"http://{LOOPBACK}:{port}")
-    finally:
-        server.terminate()
-        server.wait()
+    with demo_site() as site, tempfile.TemporaryDirectory() as folder:
+        report = bench(Path(folder), site)
     target = ROOT / "build" / "bench" / "nights.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(report, indent=1) + "\n")

@@ -23,7 +23,7 @@ from containers.embedded.stack import Stack
 from tasks.store import Store, open_store
 from tests.kubernetes.conftest import IMAGE, TRAINER_IMAGE, image, make_namespace, pods
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1500)]
 
 DAY = "2026-11-01"
 SHARDS = 2

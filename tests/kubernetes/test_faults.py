@@ -318,7 +318,6 @@ def test_the_run_marked_failed_leaves_no_pod(struck: Strike, undisturbed: Outcom
     finish(it, undisturbed, by_hand=True)
 
 
-@pytest.mark.slow
 def test_a_linear_model_on_two_workers_in_pods_is_promoted(retrained: Field, undisturbed: Outcome) -> None:
     recipe = {"logistic": {"epochs": 3, "batch_size": 30}}
     retrained.write(train={"recipe": recipe})
