@@ -124,7 +124,7 @@ def _try_champion(stack: Stack, corpus: str, data: Path | None, out: Path, conso
 
 def _shown(row: dict[str, Any]) -> str:
     """One prediction in a line."""
-    if "predicted" in row:
+    if "confidence" in row:
         return f"{row['predicted']}, with confidence {row['confidence']:.2f}"
     if "entities" in row:
         found = ", ".join(f"{each['type']} {each['text']}" for each in row["entities"])

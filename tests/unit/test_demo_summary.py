@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from containers.embedded.demo import _shown
 from containers.embedded.summary import shortfall, summarise
 from tasks.backup import backup
 from tasks.backups.vault import Vault
@@ -54,3 +56,22 @@ def test_a_champion_of_other_data_lends_no_verdicts_to_a_rejected_model(context:
 
 def test_without_any_champion_that_is_what_is_missing(context: Context, vault: Vault) -> None:
     assert shortfall(summarise(context.catalog, vault, "docs", "2026-11-20")) == "No champion was promoted."
+
+
+@pytest.mark.parametrize(
+    ("row", "shown"),
+    [
+        (
+            {"predicted": "ham", "confidence": 0.75, "probabilities": {"ham": 0.75, "spam": 0.25}},
+            "ham, with confidence 0.75",
+        ),
+        ({"predicted": 152.25}, "predicted 152.2"),
+        ({"predicted": "cluster 1", "confidence": 1.0, "distance": 2.5}, "cluster 1, with confidence 1.00"),
+        ({"user": "a.module", "known": False, "items": ["numpy"], "scores": [0.5]}, "user a.module, known False"),
+        ({"summary": "It is late.", "places": [0], "probabilities": [0.9]}, "summary It is late., places [0]"),
+        ({"perplexity": 123.4567, "words": 12}, "perplexity 123.5, words 12"),
+    ],
+    ids=["a class", "a number", "a cluster", "recommendations", "a summary", "perplexity"],
+)
+def test_what_any_kind_of_champion_says_of_a_file_is_shown_in_a_line(row: dict[str, Any], shown: str) -> None:
+    assert _shown({"uid": "1", "url": "file:///x", **row}).startswith(shown)
