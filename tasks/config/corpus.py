@@ -10,32 +10,18 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from tasks.config.federated import Federated
 from tasks.config.gates import Gates
 from tasks.config.kubernetes import Kubernetes
+from tasks.config.notification import Notification
 from tasks.config.resources import Resources
 from tasks.config.schedule import Schedule
 from tasks.config.search import Search
+from tasks.config.source import SourceSection
 from tasks.config.spark import Spark
 from tasks.filters.base import FILTERS
 from tasks.judging.base import JUDGES
 from tasks.kinds.base import KINDS
 from tasks.models.base import RECIPES, judge_of, kinds_of, streams
 from tasks.section import Bytes, Choice, ChoiceOf, Duration, Section
-from tasks.sources.base import SOURCES
 from tasks.splits.base import STRATEGIES, Ratios
-
-
-class SourceSection(Section):
-    """``live`` brings today; ``history`` brings past days to a backfill."""
-
-    live: Annotated[Choice, ChoiceOf(SOURCES)] | None = Field(None, description="what the nightly run reads")
-    history: Annotated[Choice, ChoiceOf(SOURCES)] | None = Field(
-        None, description="what a backfill of past days reads; no backfill without it"
-    )
-
-    @model_validator(mode="after")
-    def _one_at_least(self) -> Self:
-        if self.live is None and self.history is None:
-            raise ValueError("give source.live, source.history, or both")
-        return self
 
 
 class Strip(Section):
@@ -186,6 +172,9 @@ class Train(Section):
     warm_start: bool = Field(
         False, description="of a mirrored recipe: begin with the champion's weights where they fit, and not at random"
     )
+    freeze: tuple[str, ...] = Field(
+        (), description="layers of the network that keep the champion's weights, as embedding; needs warm_start"
+    )
     near: Near | None = Field(Near(), description="near-duplicates across partitions and splits; null keeps them")
     slices: tuple[Literal["language", "group", "length"], ...] = Field(
         ("language",), description="by what metrics are broken down"
@@ -228,8 +217,8 @@ class Train(Section):
     def _without_a_strategy_that_is_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A training is what it was before there were others: so is its id."""
         values: dict[str, Any] = dump(self)
-        for name in ("strategy", "federated"):
-            if getattr(self, name) is None:
+        for name in ("strategy", "federated", "freeze"):
+            if not getattr(self, name):
                 values.pop(name, None)
         return values
 
@@ -254,6 +243,15 @@ class Train(Section):
             )
         if self.warm_start and recipe.spread != "mirrored":
             raise ValueError(f"warm_start: {self.recipe.name} is {recipe.spread}, it has no weights to begin with")
+        if self.freeze and (self.federated or not self.warm_start):
+            raise ValueError(
+                f"freeze {list(self.freeze)}: layers are frozen as the champion has them, and "
+                + (
+                    "federated rounds begin at random"
+                    if self.federated
+                    else "without warm_start nothing is taken of it"
+                )
+            )
         return self
 
 
@@ -276,15 +274,6 @@ class Backup(Section):
     """Copies of champions in a second store."""
 
     keep: int = Field(7, ge=1, description="so many newest backups stay")
-
-
-class Notification(Section):
-    """Whom to tell of a failed run, by a JSON POST."""
-
-    webhook: str = Field(
-        pattern=r"^https?://[^/\s]+", description="a URL; keep the secret in it in the environment: ${NAME}"
-    )
-    on: tuple[Literal["failure", "success", "promotion"], ...] = Field(("failure",), description="which events")
 
 
 class Corpus(Section):

@@ -46,7 +46,7 @@ def apart(context: Context) -> Iterator[Context]:
 
 def alone(corpus: Corpus) -> Corpus:
     """The same trained by one worker, with the parameters that it has."""
-    changed = {"federated": None} | ({"strategy": None} if _asynchronous(corpus) else {})
+    changed: dict[str, Any] = {"federated": None, "freeze": ()} | ({"strategy": None} if _asynchronous(corpus) else {})
     train = corpus.train.model_copy(update=changed)
     resources = corpus.resources.model_copy(update={"workers": 1})
     return corpus.model_copy(update={"train": train, "resources": resources, "search": None})
@@ -108,6 +108,7 @@ def written(context: Context, training: Training, corpus: str) -> str:
     raw["train"]["seed"] = training.corpus.train.seed
     raw.pop("search", None)
     raw["train"].pop("federated", None)
+    raw["train"].pop("freeze", None)  # of a champion's layers, and here there is none
     if training.corpus.train.strategy is None:
         raw["train"].pop("strategy", None)
     path = Path(context.env["TMPDIR"]) / f"{training.corpus.corpus}.yaml"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """Weights to begin with, and whose they are: ``version`` and ``run`` of the champion."""
+    """Weights to begin with, and whose they are: ``version`` and ``run`` of the champion, ``frozen`` layers if any."""
 
     weights: Sequence[np.ndarray]
     champion: dict[str, Any]
@@ -62,7 +62,9 @@ def warm_start(
         _say_cold(context, f"champion {champion.version} does not fit: {error}")
         return None
     context.log.info("warm start", champion=champion.version, run=champion.run)
-    return Beginning(weights, {"version": champion.version, "run": champion.run})
+    frozen = list(training.corpus.train.freeze)
+    said = {"version": champion.version, "run": champion.run} | ({"frozen": frozen} if frozen else {})
+    return Beginning(weights, said)
 
 
 def _shaping(params: dict[str, object]) -> dict[str, object]:

@@ -115,6 +115,33 @@ def test_a_warm_start_is_kept_on_record_though_the_training_was_killed(case: Bui
     assert curves[0][0]["loss"] < curves[1][2]["loss"], "it begins where the champion was"
 
 
+def test_a_frozen_layer_is_the_champions_to_the_bit_though_the_training_was_killed(case: Build) -> None:
+    given = case(epochs=2, pause=0.02)
+    trained(given, 1)
+    champion, before = given.crown(), given.weights()
+    frozen = case(epochs=3, pause=0.02, train={"warm_start": True, "freeze": ["words"]})
+    with frozen.gang(2) as gang:
+        assert gang.start() == 0
+        killed_after(gang, 13)
+    with frozen.gang(2) as gang:
+        assert gang.start() > 0
+        gang.finish()
+    after = frozen.weights()
+    assert [np.array_equal(a, b) for a, b in zip(before, after, strict=True)] == [True, False, False]
+    begun = {"version": champion.version, "run": given.training.run, "frozen": ["words"]}
+    assert frozen.part.details["warm_start"] == begun
+
+
+def test_layers_are_not_frozen_as_chance_made_them(case: Build) -> None:
+    given = case(train={"warm_start": True, "freeze": ["words"]})
+    with given.gang(1) as gang:
+        gang[0].order(order="restore", checkpoint=gang[0].hears("newest")["checkpoint"])
+        said = gang[0].until(lambda event: event["event"] == "error")
+    assert said["type"] == "BadInput"
+    assert "freeze ['words']: there are no weights of a champion to keep" in said["message"]
+    assert "there is no champion yet" in (given.folder / "worker-0.log").read_text()
+
+
 def test_killed_in_checkpoint_and_in_export_it_goes_on_to_the_same_part(case: Build, tmp_path: Path) -> None:
     given, faults = case(dropout=0.3), tmp_path / "faults"
     faults.mkdir()

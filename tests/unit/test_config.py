@@ -290,6 +290,8 @@ def test_equal_meaning_has_an_equal_digest(write: Callable[[str], Path]) -> None
         ("{recipe: tfidf_forest, merge: average}", "tfidf_forest can be merged by union or vote only"),
         ("{recipe: logistic, merge: union}", "logistic can be merged by average or vote only"),
         ("{recipe: tfidf_forest, warm_start: true}", "warm_start: tfidf_forest is sharded"),
+        ("{recipe: text_encoder, freeze: [embedding]}", "freeze ['embedding']: layers are frozen as the champion has"),
+        ("{recipe: tfidf_forest, freeze: [embedding]}", "without warm_start nothing is taken of it"),
     ],
 )
 def test_what_a_recipe_cannot_is_refused_when_the_file_is_read(

@@ -182,3 +182,7 @@ def test_the_champion_that_training_began_with_is_named(build: Build, tmp_path: 
     said = " ".join(replace(report, model=warm).html(plots).split())
     assert "Training began with the weights of champion 7 (run <code>abc</code>)." in said
     assert "Training began" not in report.html(plots)
+    frozen = {"version": 7, "run": "abc", "frozen": ["letters", "vectors"]}
+    warm = report.model.model_copy(update={"details": {**report.model.details, "warm_start": frozen}})
+    said = " ".join(replace(report, model=warm).html(plots).split())
+    assert "champion 7 (run <code>abc</code>), and left those of letters, vectors as they were." in said

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tasks.errors import BadInput, Corrupt
 from tasks.models._dropout import Dropout
 from tasks.models.base import MirroredRecipe, StreamRecipe, streams
+from tasks.training.freezing import freeze
 from tasks.training.mirrored.carried import Carried
 from tasks.training.mirrored.feed import Batch
 from tasks.training.mirrored.optimizer import optimizer
@@ -48,8 +49,15 @@ class Network:
     """
 
     def __init__(
-        self, strategy: tf.distribute.Strategy, recipe: MirroredRecipe, features: pa.Table, seed: int, worker: int = 0
+        self,
+        strategy: tf.distribute.Strategy,
+        recipe: MirroredRecipe,
+        features: pa.Table,
+        seed: int,
+        worker: int = 0,
+        frozen: Sequence[str] = (),
     ) -> None:
+        """``frozen`` names layers that do not learn."""
         params = recipe.params
         self._strategy = strategy
         self._recipe = recipe
@@ -67,6 +75,7 @@ class Network:
         with strategy.scope():
             self.model = recipe.network(features)
             refuse_drifting(self.model)
+            freeze(self.model, frozen)
             self.optimizer = optimizer(params)
             self.optimizer.build(self.model.trainable_variables)
             self._carried = self._lanes(recipe) if streams(recipe) else None

@@ -19,6 +19,7 @@ from tasks.command import given_corpus, make_context
 from tasks.gang.line import ChildEnd, serve
 from tasks.searching.bench import referee_of
 from tasks.training.begin import begin_with
+from tasks.training.freezing import require_beginning
 from tasks.training.mirrored.job import Job
 from tasks.training.mirrored.patience import busy, patiently
 from tasks.training.warm import warm_start
@@ -78,6 +79,7 @@ def _trained(
         key = require_checkpoint_key(key, training.checkpoints)
         with busy(end, "restore"):
             loop.restore(patiently(lambda: checkpoints.read(key), log, f"reading {key}"), key)
+    require_beginning(training, loop.state.begun)
     end.report("restored", step=loop.state.step, digest=loop.network.digest(), checkpoint=key)
     end.wait("go")
     log.info("training", step=loop.state.step, steps=loop.steps, workers=workers, keep=kept.keep)
@@ -105,7 +107,7 @@ def _loop(end: ChildEnd, job: Job, strategy: Any, worker: int, scratch: Path, ch
     seed = context.corpus.train.seed
     (entry,) = job.features.manifest.of_role("features")
     features = patiently(lambda: read_table(context, entry), log, "reading the features")
-    network = Network(strategy, recipe, features, seed, worker)
+    network = Network(strategy, recipe, features, seed, worker, job.training.corpus.train.freeze)
     drawn = network.weights()
     begin = patiently(lambda: warm_start(context, job.training, recipe, features, drawn), log, "reading the champion")
     if begin is not None:

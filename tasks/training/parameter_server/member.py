@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.gang.line import ChildEnd, leave
+from tasks.training.freezing import require_beginning
 from tasks.training.mirrored import devices
 from tasks.training.mirrored.job import Job
 from tasks.training.mirrored.patience import busy, patiently
@@ -85,6 +86,7 @@ def _lead(end: ChildEnd, job: Job, cluster: Cluster, roles: Roles, scratch: Path
         if key is not None:
             key = require_checkpoint_key(key, training.checkpoints)
             loop.restore(patiently(lambda: checkpoints.read(key), log, f"reading {key}"), key)
+        require_beginning(training, loop.state.begun)
     end.report("restored", step=0, digest=str(key))
     end.wait("go")
     log.info("training", step=loop.state.step, steps=loop.steps, workers=roles.workers, servers=roles.servers)
@@ -111,7 +113,8 @@ def _loop(
     context, recipe, params = job.context, job.recipe, job.recipe.params
     (entry,) = job.features.manifest.of_role("features")
     features = patiently(lambda: read_table(context, entry), log, "reading the features")
-    network = Network(cluster, recipe, features, job.training.corpus.train.seed)
+    train = job.training.corpus.train
+    network = Network(cluster, recipe, features, train.seed, train.freeze)
     drawn = network.weights()
     begin = patiently(lambda: warm_start(context, job.training, recipe, features, drawn), log, "reading the champion")
     if begin is not None:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from tasks.errors import BadInput, Corrupt
 from tasks.models.base import MirroredRecipe
+from tasks.training.freezing import freeze
 from tasks.training.mirrored.feed import Share
 from tasks.training.mirrored.network import refuse_drifting
 
@@ -42,8 +43,15 @@ class Measured:
 class Network:
     """One network on the servers. What is handed out runs on some worker; nobody waits for the others."""
 
-    def __init__(self, cluster: Mapping[str, list[str]], recipe: MirroredRecipe, features: pa.Table, seed: int) -> None:
-        """Meets the cluster, whose members must all be listening."""
+    def __init__(
+        self,
+        cluster: Mapping[str, list[str]],
+        recipe: MirroredRecipe,
+        features: pa.Table,
+        seed: int,
+        frozen: Sequence[str] = (),
+    ) -> None:
+        """Meets the cluster, whose members must all be listening. ``frozen`` names layers that do not learn."""
         params = recipe.params
         if params.precision == "mixed_float16":
             raise BadInput(
@@ -61,6 +69,7 @@ class Network:
         keras.mixed_precision.set_dtype_policy(params.precision)
         self.model = recipe.network(features)
         refuse_drifting(self.model)
+        freeze(self.model, frozen)
         weights = {id(variable) for variable in self.model.weights}
         self._seeds = [variable for variable in self.model.variables if id(variable) not in weights]
         self._seed = seed % 2**31
