@@ -13,6 +13,8 @@ import click
 from tasks.catalog import FileEntry
 from tasks.command import ShardType, step_command
 from tasks.log import Progress
+from tasks.models._resampling import resampled
+from tasks.models._vocabulary import label_rows
 from tasks.models.base import files_of, streams
 from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
@@ -33,8 +35,9 @@ def encode(context: Context, training: Training, shard: Shard) -> StepResult:
 
     A file's role is its split. ``counts``: ``rows``, the examples of the train split; ``validation``, those of the
     other; ``unlabelled``; ``unseen``, documents whose label the features do not know, which are left out.
-    ``details["labels"]`` counts the train split's examples by the number of their label; ``details["files"]`` are the
-    digests of what the recipe reads beside the corpus, and others encode anew. A shard without rows makes no file.
+    ``details["labels"]`` counts the train split's examples by the number of their label, after ``imbalance`` had rows
+    again or left some out; ``details["files"]`` are the digests of what the recipe reads beside the corpus, and others
+    encode anew. A shard without rows makes no file.
 
     Raises:
         BadInput: the recipe is not mirrored.
@@ -94,11 +97,17 @@ def _write(
     read_rows = begun = 0
     labels: Counter[int] = Counter()
 
+    way = getattr(recipe.params, "imbalance", None) if split == "train" else None
+
+    def advancing() -> Iterator[pa.Table]:
+        for batch in rows:
+            progress.advance(batch.num_rows, split=split)
+            yield batch
+
     def counting() -> Iterator[pa.Table]:
         nonlocal read_rows
-        for batch in rows:
+        for batch in resampled(advancing(), label_rows(features), way, training.corpus.train.seed):
             read_rows += batch.num_rows
-            progress.advance(batch.num_rows, split=split)
             yield batch
 
     def labelled() -> Iterator[Mapping[str, Sequence[Any]]]:

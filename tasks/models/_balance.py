@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 Imbalance = Literal["class_weights", "oversample", "undersample", "smote"]
+DESCRIPTION = (
+    "what makes rare labels count as much as common ones, in the train split alone: class_weights, oversample (rows "
+    "again), undersample (fewer rows), smote (points between rows); null: nothing"
+)
 _NEIGHBOURS = 5
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 from pydantic import Field
 
 from tasks.errors import BadInput, Corrupt
-from tasks.models._balance import Imbalance
+from tasks.models._balance import DESCRIPTION, Imbalance
 from tasks.models._tfidf import Tfidf, TfidfParams
 from tasks.models.base import NO_COLUMNS, Columns
 from tasks.step import Shard
@@ -28,12 +28,7 @@ _PLAIN = frozenset({"builtins.dict", "builtins.list", "builtins.tuple", "builtin
 class ClassifierParams(TfidfParams):
     """Base of the parameters of every recipe of one calibrated classifier."""
 
-    imbalance: Imbalance | None = Field(
-        None,
-        description="what makes rare labels count as much as common ones, in the train split alone: class_weights, "
-        "oversample (rows again), undersample (fewer rows), smote (points between rows); null: nothing",
-    )
-
+    imbalance: Imbalance | None = Field(None, description=DESCRIPTION)
     folds: int = Field(
         5, ge=2, le=100, description="probabilities are calibrated on rows left out, so many parts in turn"
     )

@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from tasks.models._resampling import DESCRIPTION, Resampling
 from tasks.section import Section
 
 
@@ -57,6 +58,7 @@ class FitParams(Section):
 class ClassFitParams(FitParams):
     """Base of the parameters of a mirrored recipe that tells classes apart."""
 
+    imbalance: Resampling | None = Field(None, description=DESCRIPTION)
     focal_gamma: float = Field(
         0.0, ge=0, le=10, description="focal loss: how much less an example counts that is right already; 0: no less"
     )

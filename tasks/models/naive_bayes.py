@@ -12,6 +12,7 @@ from pydantic import Field
 from tasks.errors import BadInput, Corrupt
 from tasks.models import _vocabulary
 from tasks.models._merging import sum_counts
+from tasks.models._resampling import DESCRIPTION, Resampling, resampled
 from tasks.models._telling import Sheet
 from tasks.models._tokens import Words
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
@@ -33,6 +34,7 @@ class NaiveBayesParams(Section):
     smoothing: float = Field(0.1, gt=0, description="added to every count, so that no word rules a label out")
     max_vocabulary: int = Field(20_000, ge=1, description="terms kept: those that occur in most documents")
     min_df: int = Field(2, ge=1, description="documents that a term occurs in at least")
+    imbalance: Resampling | None = Field(None, description=DESCRIPTION)
     parts: bool = Field(True, description="a compound, as readCsv or read_csv, also counts as its parts")
 
 
@@ -71,6 +73,7 @@ class NaiveBayes:
 
     def __init__(self, params: NaiveBayesParams, seed: int) -> None:
         self._params = params
+        self._seed = seed
         self._words = Words(params.parts)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:
@@ -80,15 +83,23 @@ class NaiveBayes:
         return _vocabulary.combine(counts, least=self._params.min_df, most=rows, size=self._params.max_vocabulary)
 
     def fit(self, batches: Iterator[pa.Table], features: pa.Table, shard: Shard) -> NaiveBayesModel:
+        """Raises ``BadInput`` where under-sampling leaves the shard no row."""
         import numpy as np
 
         terms, labels = features["term"].to_pylist(), _vocabulary.labels_of(features)
         index = {term: place for place, term in enumerate(terms)}
         rows, counts = np.zeros(len(labels), np.int64), np.zeros((len(labels), len(terms)), np.int64)
-        for batch, ids in _vocabulary.label_ids(batches, features):
+        way = self._params.imbalance
+        given = resampled(batches, _vocabulary.label_rows(features), way, self._seed)
+        for batch, ids in _vocabulary.label_ids(given, features):
             for text, label in zip(batch["text"].to_pylist(), ids, strict=True):
                 rows[label] += 1
                 np.add.at(counts[label], [index[term] for term in self._words.terms(text) if term in index], 1)
+        if not rows.any():
+            raise BadInput(
+                f"train.recipe.naive_bayes.imbalance: {way} leaves shard {shard} no row, since a label has only "
+                f"{min(_vocabulary.label_rows(features).values())} of them: take oversample, or lower train.shards"
+            )
         seen = np.flatnonzero(rows)  # a shard may lack classes, and says nothing of them
         return NaiveBayesModel(terms, [labels[place] for place in seen], rows[seen], counts[seen])
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.errors import BadInput, Corrupt
+from tasks.models._balance import DESCRIPTION, Imbalance
 from tasks.models._tfidf import Tfidf, TfidfParams
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
@@ -38,6 +39,14 @@ class TfidfForestParams(TfidfParams):
     class_weight: Literal["balanced", "balanced_subsample"] | None = Field(
         None, description="weight of rare classes: balanced, balanced_subsample, or null for equal weights"
     )
+
+    imbalance: Imbalance | None = Field(None, description=DESCRIPTION)
+
+    @model_validator(mode="after")
+    def _weighs_once(self) -> Self:
+        if self.class_weight and self.imbalance:
+            raise ValueError(f"imbalance: {self.imbalance} beside class_weight: {self.class_weight}: give one of them")
+        return self
 
     @model_validator(mode="after")
     def _resampled(self) -> Self:
@@ -74,7 +83,7 @@ class TfidfForest:
     Params: ClassVar[type[Section]] = TfidfForestParams
     spread: ClassVar[str] = "sharded"
     version: ClassVar[int] = 3
-    libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "scipy", "numpy", "skops")
+    libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "imbalanced-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()
 
@@ -98,8 +107,11 @@ class TfidfForest:
         import numpy as np
         from sklearn.ensemble import RandomForestClassifier
 
+        from tasks.models._balance import balanced
         from tasks.models._forest import settle
 
+        seed = int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0])
+        way = self._params.imbalance
         rows, labels = self._tfidf.rows(batches, features)
         forest = RandomForestClassifier(
             n_estimators=self._trees_of(shard),
@@ -107,10 +119,10 @@ class TfidfForest:
             bootstrap=self._bootstraps(shard),
             min_samples_leaf=self._params.min_samples_leaf,
             max_features=self._params.max_features,
-            class_weight=self._params.class_weight,
-            random_state=int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0]),
+            class_weight="balanced" if way == "class_weights" else self._params.class_weight,
+            random_state=seed,
         )
-        forest.fit(rows, np.array(labels))
+        forest.fit(*balanced(rows, np.array(labels), way, seed))
         return TfidfForestModel(_columns(features["term"].to_pylist()), features["idf"].to_numpy(), settle(forest))
 
     def labels(self, model: TfidfForestModel) -> list[str]:

@@ -45,7 +45,7 @@ def documents(count: int, seed: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("recipe", SMALL)
-def test_weights_and_focal_loss_find_more_of_the_rare_label(recipe: str, case: Build) -> None:
+def test_weights_focal_loss_and_rows_again_find_more_of_the_rare_label(recipe: str, case: Build) -> None:
     unseen = pa.Table.from_pylist(documents(3000, 7))
     truths = unseen["label"].to_pylist()
 
@@ -62,7 +62,7 @@ def test_weights_and_focal_loss_find_more_of_the_rare_label(recipe: str, case: B
         return tuple(sum(hits[label]) / len(hits[label]) for label in ("rare", "common"))  # type: ignore[return-value]
 
     (plain, _), focal = recall(), {"focal_gamma": 2.0, "class_weight": "balanced"}
-    for params in ({"class_weight": "balanced"}, focal):
+    for params in ({"class_weight": "balanced"}, focal, {"imbalance": "oversample"}):
         rare, common = recall(**params)
         assert rare > plain + 0.15, params
         assert common > 0.6, params

@@ -12,9 +12,8 @@ import pyarrow as pa
 import pytest
 
 from tasks.models._balance import Imbalance, balanced
+from tasks.models._resampling import Resampling
 from tasks.models.base import RECIPES
-from tasks.models.decision_tree import DecisionTree, DecisionTreeParams
-from tasks.models.svm import Svm, SvmParams
 from tasks.step import Shard
 
 WAYS = get_args(Imbalance)
@@ -29,7 +28,7 @@ def rows(count: int, seed: int, rare: float = 0.01) -> pa.Table:
         " ".join([*chance.choices(WORDS, k=14), *chance.choices(WORDS[:4], k=5 if label == "rare" else 0)])
         for label in labels
     ]
-    return pa.table({"text": texts, "label": labels})
+    return pa.table({"uid": [f"{seed} {i}" for i in range(count)], "text": texts, "label": labels})
 
 
 def recall(made: Any) -> tuple[float, float]:
@@ -43,15 +42,22 @@ def recall(made: Any) -> tuple[float, float]:
     return tuple(float((guesses[truths == label] == label).mean()) for label in ("rare", "common"))  # type: ignore[return-value]
 
 
-@pytest.mark.parametrize("recipe", ["svm", "decision_tree"])
-def test_every_way_finds_more_of_the_rare_label(recipe: str) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "params", "ways"),
+    [
+        ("svm", {}, WAYS),
+        ("decision_tree", {"max_depth": 6}, WAYS),
+        ("tfidf_forest", {"trees": 40, "max_depth": 6}, WAYS),
+        ("naive_bayes", {}, get_args(Resampling)),
+    ],
+)
+def test_every_way_finds_more_of_the_rare_label(recipe: str, params: dict[str, Any], ways: tuple[str, ...]) -> None:
     def make(way: str | None) -> Any:
-        if recipe == "svm":
-            return Svm(SvmParams(imbalance=way), 0)  # type: ignore[arg-type]
-        return DecisionTree(DecisionTreeParams(imbalance=way, max_depth=6), 0)  # type: ignore[arg-type]
+        found = RECIPES.get(recipe)
+        return found(found.Params.model_validate({**params, "imbalance": way}), 0)
 
     plain, _ = recall(make(None))
-    for way in WAYS:
+    for way in ways:
         rare, common = recall(make(way))
         assert rare > plain + 0.15, way
         assert common > 0.6, way
