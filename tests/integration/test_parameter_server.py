@@ -10,9 +10,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -20,9 +22,10 @@ from tasks.catalog import Manifest
 from tasks.combine import combine
 from tasks.config import Corpus
 from tasks.encode import encode
+from tasks.model_registry import Registry, Version
 from tasks.prepare import prepare
 from tasks.step import Context
-from tasks.training import Training
+from tasks.training import Training, load_model
 from tasks.training.curves import read_curves
 from tests.gang.gang import ROOT
 from tests.unit.test_evaluate_merge import rows
@@ -43,10 +46,12 @@ SECTIONS: dict[str, Any] = {
 class Run:
     """``nightshift train`` as a process, its log in a file."""
 
-    def __init__(self, folder: Path, store: str, epochs: int) -> None:
+    def __init__(self, folder: Path, store: str, epochs: int, **train: Any) -> None:
         self.folder = folder
         source = {"live": {"files": {"path": "/nowhere/*.jsonl"}}}
-        (folder / "docs.yaml").write_text(yaml.safe_dump({"corpus": "docs", "source": source, **sections(epochs)}))
+        (folder / "docs.yaml").write_text(
+            yaml.safe_dump({"corpus": "docs", "source": source, **sections(epochs, **train)})
+        )
         (folder / "scratch").mkdir(exist_ok=True)
         self._log = folder / "log"
         command = ["train", f"--corpus={folder / 'docs.yaml'}", f"--snapshot={'a' * 16}", "--json"]
@@ -91,9 +96,9 @@ class Run:
         return said
 
 
-def sections(epochs: int) -> dict[str, Any]:
+def sections(epochs: int, **train: Any) -> dict[str, Any]:
     recipe = {"text_encoder": {**SECTIONS["train"]["recipe"]["text_encoder"], "epochs": epochs}}
-    return {**SECTIONS, "train": {**SECTIONS["train"], "recipe": recipe}}
+    return {**SECTIONS, "train": {**SECTIONS["train"], "recipe": recipe, **train}}
 
 
 Begin = Callable[..., tuple[Context, Training, Run]]
@@ -106,11 +111,11 @@ def begin(
     make_corpus: Callable[..., Corpus],
     make_snapshot: Callable[..., Manifest],
 ) -> Iterator[Begin]:
-    """``begin(epochs)``: everything before the training, and the training itself, which has begun."""
+    """``begin(epochs, **train)``: everything before the training, and the training itself, which has begun."""
     runs: list[Run] = []
 
-    def start(epochs: int) -> tuple[Context, Training, Run]:
-        context = make_context(make_corpus(**sections(epochs)))
+    def start(epochs: int, **train: Any) -> tuple[Context, Training, Run]:
+        context = make_context(make_corpus(**sections(epochs, **train)))
         snapshot = make_snapshot(context, train=rows(80), validation=rows(20, seed=1))
         training = Training.of(context.corpus, snapshot)
         for shard in training.shards:
@@ -118,7 +123,7 @@ def begin(
         combine(context, training)
         for shard in training.shards:
             encode(context, training, shard)
-        runs.append(Run(tmp_path, context.store.url, epochs))
+        runs.append(Run(tmp_path, context.store.url, epochs, **train))
         return context, training, runs[-1]
 
     yield start
@@ -165,3 +170,27 @@ def test_a_gang_that_is_told_to_leave_makes_a_checkpoint(begin: Begin) -> None:
     run.end()
     assert run.process.returncode == 77, run.log[-8000:]
     assert list(context.store.list(f"{training.checkpoints}/"))
+
+
+def test_a_frozen_layer_stays_on_the_servers_as_the_champion_has_it(begin: Begin) -> None:
+    context, training, run = begin(epochs=3)
+    run.end()
+    assert run.process.returncode == 0, run.log[-8000:]
+    part = context.catalog.load(training.model(training.parts[0]), made_by="train")
+    registry = Registry(context.catalog, "docs")
+    unread = dict.fromkeys(("report", "report_digest", "snapshot", "snapshot_digest", "created"), "")
+    folder = training.model(training.parts[0])
+    made = Version(
+        **{"version": 0, "corpus": "docs", "run": training.run, "folder": folder, "digest": part.digest()},
+        **{"recipe": "text_encoder", "metrics": {}, "code": {}},
+        **unread,
+    )
+    registry.change("promote", registry.add(made), by="test", at=datetime(2026, 11, 21, tzinfo=UTC))
+
+    _, frozen, again = begin(epochs=4, warm_start=True, freeze=["embedding"])
+    again.end()
+    assert again.process.returncode == 0, again.log[-8000:]
+    after = context.catalog.load(frozen.model(frozen.parts[0]), made_by="train")
+    assert after.details["warm_start"] == {"version": 1, "run": training.run, "frozen": ["embedding"]}
+    pairs = zip(*(load_model(context, manifest)[1].weights for manifest in (part, after)), strict=True)  # type: ignore[attr-defined]
+    assert [np.array_equal(one, other) for one, other in pairs] == [True, *[False] * 4]
