@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tasks.catalog import Input, Manifest, fingerprint
 from tasks.command import step_command
+from tasks.errors import BadInput
 from tasks.step import Context, Step, StepResult
 
-STEP = Step(name="stats", version=1, libraries=("pyarrow", "numpy", "matplotlib", "jinja2"))
+STEP = Step(name="stats", version=2, libraries=("pyarrow", "numpy", "jinja2"))
 
 
 @step_command("stats")
@@ -26,14 +29,19 @@ def command(context: Context, partition: str) -> StepResult:
 def stats(context: Context, partition: str) -> StepResult:
     """Make ``stats/<corpus>/<partition>`` of the cleaned partition, and ``stats/<corpus>/trend.html`` anew.
 
+    A partition that gate clean rejected is counted too: that is when people look, and the gate may judge it again.
+
     Raises:
         BadInput: the partition is not united yet.
-        Quarantined: gate clean rejected it.
         Corrupt: one of its files is missing or altered.
     """
     corpus, catalog = context.corpus.corpus, context.catalog
     source = f"clean/{corpus}/{partition}"
-    cleaned = catalog.load(source, made_by=f"dedup --corpus {corpus} --partition {partition}")
+    cleaned = catalog.current(source)
+    if cleaned is None:
+        raise BadInput(
+            f"nothing at {catalog.url(source)}: run `nightshift dedup --corpus {corpus} --partition {partition}` first"
+        )
     inputs = (Input(name=source, digest=cleaned.digest()),)
     folder = f"stats/{corpus}/{partition}"
     mark = fingerprint(STEP.code(), "", inputs)
@@ -53,6 +61,9 @@ def stats(context: Context, partition: str) -> StepResult:
         page.write_text(partition_page(corpus, partition, numbers, cleaned.counts), encoding="utf-8")
         sha256 = hashlib.sha256(page.read_bytes()).hexdigest()
         entry = catalog.add_file(folder, "statistics", page, sha256)
+    details = {**numbers, "seen": cleaned.counts["documents"], "rejected": cleaned.counts["rejected"]}
+    # Before the commit: killed in between, it is drawn again.
+    trend_url = _trend(context, partition, details)
     counts = {name: numbers[name] for name in ("documents", "bytes", "words", "tokens")}
     manifest = Manifest(
         step="stats",
@@ -64,22 +75,24 @@ def stats(context: Context, partition: str) -> StepResult:
         inputs=inputs,
         files=(entry,),
         counts=counts,
-        details={**numbers, "seen": cleaned.counts["documents"], "rejected": cleaned.counts["rejected"]},
+        details=details,
     )
     url = catalog.commit(folder, manifest)
     page_url = context.store.url_of(entry.key)
-    trend_url = _trend(context)
     context.log.info("counted", **counts, page=page_url, trend=trend_url)
     return StepResult("stats", corpus, url, partition, counts=counts, message=f"{page_url}; all days: {trend_url}")
 
 
-def _trend(context: Context) -> str:
-    """Draw the trend over all partitions anew; no manifest commits it, for it is made of what they say."""
-    from tasks.reports.sheets import trend_page
+def _trend(context: Context, partition: str, details: Mapping[str, Any]) -> str:
+    """Draw the trend up to the newest partitions anew; no manifest commits it, for it is made of what they say."""
+    from tasks.reports.sheets import DAYS, trend_page
 
     corpus, catalog = context.corpus.corpus, context.catalog
-    found = [catalog.current(folder) for folder in catalog.folders(f"stats/{corpus}")]
-    days = {manifest.partition: manifest.details for manifest in found if manifest is not None}
+    known = {folder.rpartition("/")[2] for folder in catalog.folders(f"stats/{corpus}")} | {partition}
+    days = {partition: details}
+    for day in sorted(known)[-DAYS:]:
+        if day != partition and (manifest := catalog.current(f"stats/{corpus}/{day}")) is not None:
+            days[day] = manifest.details
     key = f"stats/{corpus}/trend.html"
     context.store.write(key, trend_page(corpus, days).encode())
     return context.store.url_of(key)

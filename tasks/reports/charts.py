@@ -1,111 +1,144 @@
-"""Plots of partitions, as PNG bytes in base64, ready for a page."""
+"""Plots of partitions, as SVG ready for a page."""
 
 from __future__ import annotations
 
-import base64
-import io
+import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from typing import Any
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from markupsafe import Markup
 
-from tasks.reports.plots import CANDIDATE, CHAMPION, GRID, INK, SOFT, TEST, bare
+from tasks.reports.colours import CANDIDATE, SERIES, SOFT
 from tasks.reports.statistics import EDGES
+from tasks.reports.svg import Drawing, decades, ticks, width_of
 
+_WIDE, _HALF = 760, 460
+_LEFT, _RIGHT, _BOTTOM = 66, 12, 26
 _BARS = 15
-_COLOURS = (CANDIDATE, CHAMPION, TEST, "#8a63a8", "#b3372f", "#4aa3a2", SOFT)
+_BAR = 24
+_NAME = 30
 
 
-def lengths(counts: Sequence[int]) -> str:
+def lengths(counts: Sequence[int]) -> Markup:
     """How many documents are how long, over bins of ``EDGES``."""
-    figure, axes = _axes(8.2, 2.9)
-    edges = [EDGES[0] / 10 ** (1 / 8), *EDGES, EDGES[-1] * 10 ** (1 / 8)]
-    axes.bar(edges[:-1], counts, width=[b - a for a, b in pairwise(edges)], align="edge", color=CANDIDATE)
-    axes.set_xscale("log")
-    axes.tick_params(which="minor", length=0)
+    drawing, top = Drawing(_WIDE, 240, "documents by their length"), 10
     filled = [place for place, count in enumerate(counts) if count]
-    if filled:
-        axes.set_xlim(edges[max(filled[0] - 1, 0)], edges[min(filled[-1] + 2, len(edges) - 1)])
-    axes.set_xlabel("characters", color=SOFT)
-    axes.set_ylabel("documents", color=SOFT)
-    axes.grid(axis="y", color=GRID)
-    return _encoded(figure)
+    first, last = max(filled[0] - 1, 0) if filled else 0, min(filled[-1] + 1, len(EDGES)) if filled else len(EDGES)
+    scale = _Heights(max(counts, default=0), top, drawing.height - _BOTTOM - 14)
+    drawing.axis([(scale.at(each), f"{each:,g}") for each in scale.ticks], _LEFT, _WIDE - _RIGHT)
+    wide = (_WIDE - _RIGHT - _LEFT) / (last - first + 1)
+    for place in range(first, last + 1):
+        x = _LEFT + (place - first) * wide
+        if counts[place]:
+            low, high = EDGES[place - 1] if place else 0, EDGES[place] if place < len(EDGES) else math.inf
+            told = f"{low:,} to {high:,} characters: {counts[place]:,}"
+            drawing.bar(x, scale.at(counts[place]), wide - 1, scale.height(counts[place]), CANDIDATE, told)
+        if place < len(EDGES) and place % 8 == 0:  # a power of ten
+            drawing.text(x + wide, drawing.height - _BOTTOM + 2, f"{EDGES[place]:,}", anchor="middle", colour=SOFT)
+    drawing.text((_LEFT + _WIDE) / 2, drawing.height - 4, "characters", anchor="middle", colour=SOFT)
+    return drawing.markup()
 
 
-def bars(parts: Sequence[tuple[str, int]], total: int, colour: str = CANDIDATE) -> str:
+def bars(parts: Sequence[tuple[str, int]], total: int, colour: str = CANDIDATE) -> Markup:
     """The most frequent values with their numbers, the rest of ``total`` as one."""
     told = [(name or "(none)", count) for name, count in parts[:_BARS]]
     if (rest := total - sum(count for _, count in told)) > 0:
         told.append(("(other)", rest))
-    figure, axes = _axes(5.2, 0.28 * max(len(told), 3) + 0.5)
-    places = range(len(told))
-    axes.barh(places, [count for _, count in told], height=0.66, color=colour)
-    for place, (_, count) in zip(places, told, strict=True):
-        axes.text(count, place, f" {count:,}", va="center", fontsize=8, color=SOFT)
-    axes.set_yticks(
-        places, [name if len(name) <= 34 else f"{name[:33]}\N{HORIZONTAL ELLIPSIS}" for name, _ in told], fontsize=9
-    )
-    axes.set_ylim(max(len(told), 3) - 0.5, -0.5)  # downwards; a single bar is no thicker than many
-    axes.set_xticks([])
-    axes.margins(x=0.16)
-    return _encoded(figure)
+    drawing = Drawing(_HALF, _BAR * max(len(told), 1) + 4, "documents by value")
+    left = max((width_of(_short(name)) for name, _ in told), default=0) + 14
+    most = max((count for _, count in told), default=1) or 1
+    room = _HALF - left - width_of(f"{most:,}") - 14
+    for place, (name, count) in enumerate(told):
+        y, long = place * _BAR + 3, room * count / most
+        shown = f"{name}: {count:,} ({count / max(total, 1):.1%})"
+        drawing.text(left - 8, y + 13, _short(name), anchor="end", title=name)
+        drawing.bar(left, y, long, _BAR - 7, colour, shown)
+        drawing.text(left + long + 6, y + 13, f"{count:,}", colour=SOFT)
+    return drawing.markup()
 
 
 def lines(
     days: Sequence[str], series: Mapping[str, Sequence[float | None]], label: str, *, logarithmic: bool = False
-) -> str:
+) -> Markup:
     """Numbers day by day; a gap where a day has none."""
-    figure, axes = _axes(8.2, 2.7)
-    for (name, values), colour in zip(series.items(), _COLOURS, strict=False):
-        plain = [float("nan") if value is None else value for value in values]
-        axes.plot(range(len(days)), plain, color=colour, marker="o", markersize=4, linewidth=1.7, label=name)
-    _days(axes, days)
-    axes.set_ylabel(label, color=SOFT)
-    if logarithmic and any(value for values in series.values() for value in values):
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-        axes.yaxis.set_minor_formatter("{x:,.0f}")
-        axes.tick_params(which="minor", length=0, labelsize=8, labelcolor=INK)
-    else:
-        axes.set_ylim(0, 1.1 * axes.get_ylim()[1])  # the highest point is seen whole
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.grid(axis="y", color=GRID)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, fontsize=9, labelcolor=INK)
-    return _encoded(figure)
+    drawing, top = Drawing(_WIDE, 230, label), 26
+    known = [value for values in series.values() for value in values if value is not None]
+    scale = _Heights(max(known, default=0), top, drawing.height - _BOTTOM)
+    if logarithmic and (above := [value for value in known if value > 0]):
+        scale = _Heights(max(above), top, drawing.height - _BOTTOM, least=min(above))
+    drawing.axis(
+        [(scale.at(each), f"{each:,g}" if each < 1e6 else f"{each / 1e6:,g} M") for each in scale.ticks],
+        _LEFT,
+        _WIDE - _RIGHT,
+    )
+    places = _places(drawing, days)
+    for (name, values), colour in zip(series.items(), SERIES, strict=False):
+        for run in _runs(values):
+            drawing.line([(places[place], scale.at(value)) for place, value in run], colour)
+        for place, value in (point for run in _runs(values) for point in run):
+            drawing.dot(places[place], scale.at(value), colour, f"{days[place]}, {name}: {value:,}")
+    drawing.legend([name if len(series) > 1 else label for name in series], SERIES, _LEFT)
+    return drawing.markup()
 
 
-def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: str) -> str:
+def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: str) -> Markup:
     """Shares of each day, one upon the other."""
-    figure, axes = _axes(8.2, 2.7)
+    drawing, top = Drawing(_WIDE, 230, label), 26
+    sums = [sum(values[place] for values in parts.values()) for place in range(len(days))]
+    scale = _Heights(max(sums, default=0), top, drawing.height - _BOTTOM)
+    drawing.axis([(scale.at(each), f"{100 * each:.3g} %") for each in scale.ticks], _LEFT, _WIDE - _RIGHT)
+    places = _places(drawing, days)
+    wide = min(0.8 * (_WIDE - _RIGHT - _LEFT) / max(len(days), 1), 60)
     base = [0.0] * len(days)
-    for (name, values), colour in zip(parts.items(), _COLOURS, strict=False):
-        axes.bar(range(len(days)), values, bottom=base, width=0.8, color=colour, label=name)
+    for (name, values), colour in zip(parts.items(), SERIES, strict=False):
+        for place, value in enumerate(values):
+            if value:
+                told, y = f"{days[place]}, {name}: {value:.1%}", scale.at(base[place] + value)
+                drawing.bar(places[place] - wide / 2, y, wide, scale.at(base[place]) - y, colour, told)
         base = [low + value for low, value in zip(base, values, strict=True)]
-    _days(axes, days)
-    axes.set_ylabel(label, color=SOFT)
-    if parts:
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False, fontsize=9, labelcolor=INK)
-    return _encoded(figure)
+    drawing.legend(list(parts), SERIES, _LEFT)
+    return drawing.markup()
 
 
-def _days(axes: Any, days: Sequence[str]) -> None:
-    step = max(-(-len(days) // 7), 1)  # so many dates have room side by side
-    shown = [place for place in range(len(days)) if (len(days) - 1 - place) % step == 0]
-    axes.set_xticks(shown, [days[place] for place in shown], fontsize=8, color=INK)
-    beside = max(4 - len(days), 0) / 2  # a few days do not fill the page
-    axes.set_xlim(-0.6 - beside, len(days) - 0.4 + beside)
+class _Heights:
+    """Where a value stands between ``top`` and ``bottom``: from 0 on, or from ``least`` on by its logarithm."""
+
+    def __init__(self, most: float, top: float, bottom: float, *, least: float | None = None) -> None:
+        self._top, self._bottom, self._logarithmic = top, bottom, least is not None
+        self.ticks = ticks(most) if least is None else decades(least, most)
+
+    def at(self, value: float) -> float:
+        low, high = self.ticks[0], self.ticks[-1]
+        if self._logarithmic:
+            low, high, value = math.log(low), math.log(high), math.log(max(value, low))
+        return self._bottom - (value - low) / (high - low) * (self._bottom - self._top)
+
+    def height(self, value: float) -> float:
+        return self._bottom - self.at(value)
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    axes = figure.subplots()
-    bare(axes)
-    return figure, axes
+def _places(drawing: Drawing, days: Sequence[str]) -> list[float]:
+    """Where each day stands; as many dates are written as have room."""
+    room = (_WIDE - _RIGHT - _LEFT) / max(len(days), 4)  # a few days do not fill the page
+    begin = (_WIDE - _RIGHT + _LEFT - room * len(days)) / 2
+    places = [begin + room * (place + 0.5) for place in range(len(days))]
+    step = max(-(-len(days) // 7), 1)
+    for place, (x, day) in enumerate(zip(places, days, strict=True)):
+        if (len(days) - 1 - place) % step == 0:
+            x = min(x, _WIDE - width_of(day, 11) / 2)
+            drawing.text(x, drawing.height - 6, day, anchor="middle", size=11, colour=SOFT)
+    return places
 
 
-def _encoded(figure: Figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", metadata={"Software": None})
-    return base64.b64encode(stream.getvalue()).decode()
+def _runs(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """Places and values of those that follow each other without a gap."""
+    runs: list[list[tuple[int, float]]] = [[]]
+    for place, value in enumerate(values):
+        if value is not None:
+            runs[-1].append((place, value))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _NAME else f"{name[: _NAME - 1]}\N{HORIZONTAL ELLIPSIS}"

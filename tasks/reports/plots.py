@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tasks.judging.base import CLASSES, Measure
+from tasks.reports.colours import CANDIDATE, CHAMPION, GRID, INK, SOFT, TEST
 from tasks.reports.history import PastRun
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
     from tasks.training.metrics import Pairs
 
-INK, SOFT, GRID = "#1f2933", "#7b8794", "#e4e7eb"
-CANDIDATE, CHAMPION, TEST = "#2563a8", "#d98a29", "#6b9f71"
 MOST_CLASSES = 30
 """Classes that a plot shows; a matrix keeps the most frequent, the bars the weakest."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.reports import charts
-from tasks.reports.plots import CHAMPION, TEST
+from tasks.reports.colours import CHAMPION, TEST
 from tasks.reports.statistics import NGRAM
 
 DAYS = 60
@@ -20,7 +20,7 @@ def partition_page(corpus: str, partition: str, numbers: Mapping[str, Any], coun
     """The page of one partition; ``counts`` are those of its manifest (documents seen, kept, rejected by reason)."""
     rejected = sorted(counts["rejected"].items(), key=lambda pair: (-pair[1], pair[0]))
     refused = sum(counts["rejected"].values())
-    images = {
+    charted = {
         "lengths": charts.lengths(numbers["lengths"]),
         "languages": charts.bars(numbers["languages"], numbers["documents"]),
         "domains": charts.bars(numbers["domains"], numbers["documents"], TEST),
@@ -33,7 +33,7 @@ def partition_page(corpus: str, partition: str, numbers: Mapping[str, Any], coun
         partition=partition,
         numbers=numbers,
         counts=counts,
-        images=images,
+        charts=charted,
         ngram=NGRAM,
         refused=refused,
     )
@@ -48,7 +48,7 @@ def trend_page(corpus: str, days: Mapping[str, Mapping[str, Any]]) -> str:
     for each in told:
         reasons.update(each["rejected"])
         languages.update(dict(each["languages"]))
-    images = {
+    charted = {
         "documents": charts.lines(
             shown, {"seen": [each["seen"] for each in told], "kept": [each["documents"] for each in told]}, "documents"
         ),
@@ -70,7 +70,7 @@ def trend_page(corpus: str, days: Mapping[str, Mapping[str, Any]]) -> str:
             "share of documents",
         ),
     }
-    return _render("trend.html.j2", corpus=corpus, days=shown, told=dict(zip(shown, told, strict=True)), images=images)
+    return _render("trend.html.j2", corpus=corpus, days=shown, told=dict(zip(shown, told, strict=True)), charts=charted)
 
 
 def _shares(days: Sequence[Mapping[str, int]], totals: Counter[str], of: Sequence[int]) -> dict[str, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -95,11 +96,14 @@ class Statistics:
         return sorted(common, key=lambda pair: (-pair[1], pair[0]))[:_SHOWN]
 
     def _quantile(self, share: float) -> int | None:
-        """The upper edge of the bin that the quantile lies in."""
+        """About the length that so many documents do not exceed: those of a bin are taken to lie evenly in it."""
         if not self._documents:
             return None
-        place = int(np.searchsorted(np.cumsum(self._lengths), share * self._documents))
-        return EDGES[min(place, len(EDGES) - 1)]
+        below = np.cumsum(self._lengths)
+        place = min(int(np.searchsorted(below, share * self._documents)), len(EDGES) - 1)
+        low, count = EDGES[place - 1] if place else 1, int(self._lengths[place])
+        within = (share * self._documents - int(below[place]) + count) / count if count else 1.0
+        return round(low * math.pow(EDGES[place] / low, min(within, 1.0)))
 
 
 class _Frequent:

@@ -10,7 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tasks.reports.plots import CANDIDATE, CHAMPION, GRID, INK, SOFT, bare, save
+from tasks.reports.colours import CANDIDATE, CHAMPION, GRID, INK, SOFT
+from tasks.reports.plots import bare, save
 
 _TOLD = 50
 """Rows of the table, the best first."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,11 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.catalog import Manifest
+from tasks.catalog import Catalog, Manifest
 from tasks.cleaning import schema
 from tasks.config.corpus import Clean
 from tasks.errors import BadInput
-from tasks.reports import statistics
+from tasks.reports import sheets, statistics
 from tasks.reports.statistics import EDGES, Statistics
 from tasks.stats import stats
 from tasks.step import Context
@@ -96,12 +98,62 @@ def test_the_trend_shows_every_day_that_was_counted(commit: Callable[..., Contex
         stats(context, day)
     html = context.store.read("stats/docs/trend.html").decode()
     assert html.index("<td>2026-11-20</td>") < html.index("<td>2026-11-19</td>")
-    assert html.count("data:image/png") == 5
+    assert html.count("<svg ") == 5
+    assert "2026-11-19, kept: 2" in html
+
+
+def test_a_trend_shows_the_newest_days_and_reads_no_others(
+    commit: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "DAYS", 2)
+    for day in ("2026-11-18", "2026-11-19", "2026-11-20"):
+        context = commit(day, [document(1, f"Page of {day}.")], {})
+        stats(context, day)
+    html = context.store.read("stats/docs/trend.html").decode()
+    assert "<td>2026-11-18</td>" not in html
+    assert "2 partitions, 2026-11-19 to 2026-11-20" in html
+
+
+def test_an_unchanged_day_makes_no_page_and_no_trend_anew(commit: Callable[..., Context]) -> None:
+    context = commit("2026-11-20", [document(1, "One page.")], {})
+    stats(context, "2026-11-20")
+    before = [(info.key, info.etag) for info in context.store.list("stats/")]
+    context.store.delete("stats/docs/trend.html")
+    again = stats(context, "2026-11-20")
+    assert again.noop
+    after = [(info.key, info.etag) for info in context.store.list("stats/")]
+    assert after == [each for each in before if not each[0].endswith("trend.html")]
+
+
+def test_a_kill_before_the_commit_costs_no_day_of_the_trend(
+    commit: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = commit("2026-11-20", [document(1, "One page.")], {})
+    with monkeypatch.context() as patched:
+        patched.setattr(Catalog, "commit", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            stats(context, "2026-11-20")
+    assert "<td>2026-11-20</td>" in context.store.read("stats/docs/trend.html").decode()
+    assert not stats(context, "2026-11-20").noop
+
+
+def test_a_day_that_gate_clean_rejected_is_counted_too(commit: Callable[..., Context]) -> None:
+    context = commit("2026-11-20", [document(1, "One page.")], {})
+    cleaned = context.catalog.current("clean/docs/2026-11-20")
+    assert cleaned is not None
+    context.catalog.quarantine.put(cleaned, stage="clean", failures=["rows"], at="2026-11-20T12:00:00+00:00")
+    assert stats(context, "2026-11-20").counts["documents"] == 1
 
 
 def test_an_empty_partition_has_a_page_too(commit: Callable[..., Context]) -> None:
     context = commit("2026-11-20", [], {})
     assert stats(context, "2026-11-20").counts["documents"] == 0
+
+
+def test_the_pages_are_drawn_without_a_plotting_library() -> None:
+    """The pipeline's image has none, and its import takes longer than a night's numbers."""
+    code = "import sys; sys.modules['matplotlib'] = None; import tasks.reports.sheets"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
 def test_a_day_that_was_not_united_is_refused(make_context: Callable[..., Context]) -> None:
@@ -123,11 +175,20 @@ def test_the_order_of_the_rows_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert told[0]["sampled"] == 10
 
 
-def test_quantiles_are_edges_of_bins_that_hold_them() -> None:
+def test_quantiles_lie_where_so_many_documents_are_shorter() -> None:
     found = Statistics()
     found.add(batch(*(document(n, "x" * n) for n in range(1, 1000))))
     low, middle, high = found.numbers()["length"].values()
-    assert (low, middle, high) == tuple(min(edge for edge in EDGES if edge > n) for n in (100, 500, 900))
+    assert (low, middle, high) == pytest.approx((100, 500, 900), rel=0.03)
+
+
+@pytest.mark.parametrize("length", [10, 42, 777, 2 * EDGES[-1]])
+def test_quantiles_of_equal_documents_are_within_a_bin_of_their_length(length: int) -> None:
+    found = Statistics()
+    row = document(1, "x")
+    found.add(batch({**row, "length": length}))
+    for told in found.numbers()["length"].values():
+        assert min(length, EDGES[-1]) / 1.34 <= told <= length * 1.34
 
 
 def test_a_million_domains_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
