@@ -25,6 +25,7 @@ from tasks.cli import COMMANDS
 from tasks.config import Corpus, load_corpora, load_corpus
 from tasks.config.schedule import Schedule
 from tasks.errors import BadInput
+from tasks.kinds.base import KINDS
 from tasks.models.base import RECIPES
 
 SNAPSHOT = "{{ ti.xcom_pull(task_ids='snapshot') }}"
@@ -78,6 +79,11 @@ class Chain:
     def on_spark(self) -> bool:
         """Whether cleaning and counting are one task each, which Spark spreads out, and not one a shard."""
         return self.corpus.engine == "spark"
+
+    @property
+    def prose(self) -> bool:
+        """Whether rows are running text, whose nights are counted and drawn."""
+        return KINDS.get(self.corpus.kind.name).prose
 
     @property
     def shards(self) -> list[str]:

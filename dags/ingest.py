@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow.sdk import DAG, Param, TaskGroup
+from airflow.sdk import chain as in_order
 from factory import Chain, chains
 
 from plugins.timetable import NightlyTimetable
@@ -34,7 +35,8 @@ PARAMS = {
 DOC = """
 Brings one day of the corpus, cleans it, and publishes it as a partition of the dataset.
 
-`crawl -> gate raw -> clean (one task a shard; on Spark one) -> dedup -> gate clean -> split -> gate splits -> upload`
+`crawl -> gate raw -> clean (one task a shard; on Spark one) -> dedup -> stats (of texts) -> gate clean -> split
+-> gate splits -> upload`
 
 * **Every run is for one day**, its partition key (`YYYY-MM-DD`). To run a day by hand, fill in *Partition Key* under
   *Advanced Options* of the trigger form; *Origin* and *Force* there are for such runs alone. For several past days
@@ -42,6 +44,7 @@ Brings one day of the corpus, cleans it, and publishes it as a partition of the 
 * **A failed gate** stops the run and quarantines what it saw; the task log has one line for each failed
   expectation. Mend the source and clear the step before the gate, or release it (`release_{corpus}`) and clear
   the gate.
+* **`stats`** draws the day, and all days, as pages: the task log has their addresses.
 * **Every task may be cleared at any time**: a step whose inputs did not change is a no-op and says so.
 * The published partition starts `retrain_{corpus}`, unless the corpus says otherwise.
 """
@@ -76,12 +79,13 @@ def ingest(chain: Chain) -> DAG:
             else:
                 clean = chain.mapped("clean", options=day).expand(shard=crawl.output)
             dedup = chain.step("dedup", options=day)
+            counted = [chain.step("stats", options=day)] if chain.prose else []
             gate_clean = chain.gate("clean", **day)
         with TaskGroup("publish", prefix_group_id=False):
             split = chain.step("split", options=day)
             gate_splits = chain.gate("splits", **day)
             upload = chain.step("upload", options=day, outlets=[chain.dataset])
-        crawl >> gate_raw >> clean >> dedup >> gate_clean >> split >> gate_splits >> upload
+        in_order(crawl, gate_raw, clean, dedup, *counted, gate_clean, split, gate_splits, upload)
     return dag
 
 

@@ -16,12 +16,17 @@ from tasks.work import Read
 class Clean:
     """Documents row by row, and the rates of the partition."""
 
-    version = 3
+    version = 4
     compared = "reject_rate"
 
     def reads(self, context: Context, name: str) -> list[Read]:
-        corpus = context.corpus.corpus
-        return [current(context, f"clean/{corpus}/{name}", f"dedup --corpus {corpus} --partition {name}")]
+        corpus, counted = context.corpus.corpus, f"stats/{context.corpus.corpus}/{name}"
+        cleaned = current(context, f"clean/{corpus}/{name}", f"dedup --corpus {corpus} --partition {name}")
+        statistics = context.catalog.current(counted) if kind_of(context.corpus.clean).prose else None
+        # Those of an earlier clean partition tell nothing of this one.
+        if statistics is None or statistics.inputs[0].digest != cleaned.manifest.digest():
+            return [cleaned]
+        return [cleaned, Read(counted, statistics, f"stats --corpus {corpus} --partition {name}")]
 
     def config(self, context: Context) -> Any:
         corpus = context.corpus
@@ -33,6 +38,7 @@ class Clean:
         import pyarrow as pa
         from great_expectations import expectations as gxe
 
+        from data_contracts.engine.contents import contents_of, expect_usual_contents
         from data_contracts.engine.kinds import Measured, drift_of, expect_no_drift, expect_of_kind, rates_of
         from data_contracts.engine.rows import Rows, buckets_for, differing, fill
         from tasks.cleaning import schema
@@ -64,12 +70,14 @@ class Clean:
             return contract
         labels, languages = _tally(documents)
         contract.metrics |= _shares(context.corpus.gates.clean, labels, languages)
-        contract.metrics |= rates_of(kind, subject) | drift_of(kind, subject, own)
+        contract.metrics |= rates_of(kind, subject) | drift_of(kind, subject, own) | contents_of(subject)
         numbers = contract.measured()
         _expect_rates(subject, numbers, contract)
         _expect_shares(context.corpus.gates.clean, numbers, contract, labelled=kind.labelled)
         expect_of_kind(kind, subject, contract, numbers, own)
         expect_no_drift(kind, contract, numbers)
+        if kind.prose:
+            expect_usual_contents(subject, numbers, contract)
         _expect_of_documents(context.corpus.gates.clean, contract.table("documents", documents, key="uid"))
         _expect_once(contract, "url", _Without(urls, "url"), "One URL stands twice: run dedup again.")
         if context.corpus.clean.dedup.exact:

@@ -20,7 +20,7 @@ CORPUS: dict[str, Any] = {
     "train": {"recipe": "tfidf_forest", "shards": 3},
     "schedule": {},
 }
-INGEST = ["crawl", "gate_raw", "clean", "dedup", "gate_clean", "split", "gate_splits", "upload"]
+INGEST = ["crawl", "gate_raw", "clean", "dedup", "stats", "gate_clean", "split", "gate_splits", "upload"]
 RETRAIN = [
     "wait_for_ingest", "snapshot", "prepare", "combine", "gate_features", "train", "evaluate_parts", "merge",
     "evaluate", "gate_model", "promote", "backup",

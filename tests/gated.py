@@ -18,6 +18,7 @@ from data_contracts.engine.run import run_gate
 from tasks.catalog import FileEntry, Input, Manifest
 from tasks.cleaning import schema
 from tasks.config.corpus import Clean
+from tasks.stats import stats
 from tasks.step import Context
 from tasks.work import Read
 
@@ -93,6 +94,12 @@ class Gated:
                 **counts,
             },
         )
+
+    def counted(self, rows: list[Row], day: str = DAY, **counts: Any) -> Manifest:
+        """A cleaned partition, as ``clean`` makes it, and its statistics."""
+        manifest = self.clean(rows, day, **counts)
+        stats(self.context, day)
+        return manifest
 
     def rejects(self, folder: str, count: int, role: str = "rejects") -> FileEntry:
         """A file of so many rejected pages, as clean keeps them or (role ``rejected``) as split carries them along."""

@@ -36,6 +36,24 @@ class CleanGate(Section):
     min_language_share: dict[str, Share] = Field(
         default_factory=dict, description="language to the share of kept documents that it has at least"
     )
+    usual_documents: int = Field(
+        100, ge=1, description="what `stats` says of the documents is compared with usual nights from so many on"
+    )
+    usual_nights: int = Field(
+        3, ge=1, description="usual is the median of so many good partitions at least, or of all of `gates.history`"
+    )
+    max_length_change: float = Field(
+        3.0, ge=1, description="how many times as long, or as short, as usual the median document may be"
+    )
+    max_language_shift: float = Field(
+        0.3, ge=0, le=1, description="documents in other languages than usual, of all (total variation distance)"
+    )
+    max_domain_rise: float = Field(
+        0.3, ge=0, le=1, description="how much more of the documents than usual the largest domain may have"
+    )
+    max_common_rise: float = Field(
+        0.5, ge=0, le=1, description="how much more of the documents than usual may share a run of four words"
+    )
 
 
 class SplitsGate(Section):

@@ -131,6 +131,9 @@ class Kind(ABC):
     """Whether ``clean.filters`` and ``clean.strip`` apply: they judge and change texts."""
     worded: ClassVar[bool] = True
     """Whether what is learned from are words, so that gate features asks for some."""
+    prose: ClassVar[bool] = False
+    """Whether rows are running text: an ingest then counts what a night is made of (``stats``), and gate clean holds
+    that against usual nights."""
     formats: ClassVar[tuple[str, ...]] = ()
     """What source ``files`` takes beside jsonl, csv and parquet, by the suffix of a file's name: as ``conll``."""
 

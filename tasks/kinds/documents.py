@@ -22,6 +22,7 @@ class Documents(Kind):
 
     Params: ClassVar[type[Section]] = DocumentsParams
     filtered: ClassVar[bool] = True
+    prose: ClassVar[bool] = True
 
     def row(self, raw: Mapping[str, Any]) -> Row:
         raise NotImplementedError("documents are refined by tasks.cleaning.refine")

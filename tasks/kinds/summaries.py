@@ -42,6 +42,7 @@ class Summaries(Kind):
 
     Params: ClassVar[type[Section]] = SummariesParams
     labelled: ClassVar[bool] = False
+    prose: ClassVar[bool] = True
     params: SummariesParams
 
     @property

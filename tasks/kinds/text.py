@@ -65,6 +65,7 @@ class Text(Kind):
     Params: ClassVar[type[Section]] = TextParams
     labelled: ClassVar[bool] = False
     filtered: ClassVar[bool] = True
+    prose: ClassVar[bool] = True
     formats: ClassVar[tuple[str, ...]] = ("txt", "md", "text")
     params: TextParams
 

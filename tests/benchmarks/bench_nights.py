@@ -1,4 +1,4 @@
-"""What the second night of an unchanged site costs of the first, end to end: crawl, clean, dedup, split, upload.
+"""What the second night of an unchanged site costs of the first, end to end: crawl, clean, dedup, stats, split, upload.
 
     make bench-nights
 
@@ -29,6 +29,7 @@ from tasks.config import Corpus, yaml12
 from tasks.crawl import crawl
 from tasks.dedup import dedup
 from tasks.split import split
+from tasks.stats import stats
 from tasks.step import Context, StepResult
 from tasks.upload import upload
 from tests.benchmarks.site import demo_site
@@ -76,6 +77,7 @@ def night(context: Context, day: date) -> dict[str, Any]:
         "crawl": lambda: crawl(context, partition, today=day),
         "clean": lambda: clean_all(context, partition),
         "dedup": lambda: dedup(context, partition),
+        "stats": lambda: stats(context, partition),
         "split": lambda: split(context, partition),
         "upload": lambda: upload(context, partition),
     }

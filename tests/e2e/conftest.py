@@ -66,7 +66,17 @@ def ingest_steps() -> Callable[[str], list[Sequence[str]]]:
     """``ingest_steps(day)``: the command lines of ``ingest_<corpus>`` for a day whose raw input is one file."""
 
     def steps(day: str) -> list[Sequence[str]]:
-        chain = ("crawl", "gate raw", "clean --shard=0/1", "dedup", "gate clean", "split", "gate splits", "upload")
+        chain = (
+            "crawl",
+            "gate raw",
+            "clean --shard=0/1",
+            "dedup",
+            "stats",
+            "gate clean",
+            "split",
+            "gate splits",
+            "upload",
+        )
         return [(*step.split(), f"--partition={day}") for step in chain]
 
     return steps

@@ -31,6 +31,24 @@ def counted(**counts: Any) -> Callable[[Gated], object]:
     return lambda given: given.clean(documents(), **counts)
 
 
+def far_from_usual(fails: str, shows: str, rows: list[Any], usually: list[Any] | None = None, **gate: Any) -> Case:
+    """What a night's statistics say beside the one night before it."""
+    return Case(
+        "clean",
+        fails,
+        lambda given: given.counted(rows),
+        shows=shows,
+        gates={"clean": {"usual_documents": 10, "usual_nights": 1, **gate}},
+        before=lambda given: given.counted(usually or documents(), BEFORE),
+    )
+
+
+def told(count: int, text: str) -> list[Any]:
+    """Forty documents of three lines each, so many of which begin with ``text``."""
+    own = [f"line {i} line {i + 1} line {i + 2} line {i}-{i}" for i in range(40)]
+    return [document(i, text=f"{text} {own[i]}" if i < count else own[i]) for i in range(40)]
+
+
 CASES = [
     *(
         Case("clean", "columns", without(name), shows=rf"column|{name}")
@@ -68,6 +86,35 @@ CASES = [
         lambda g: g.clean(documents(11)),
         shows=r"observed 0.275; expected at least 0.3.*the 40 of the last good nights",
         before=lambda g: g.clean(documents(), BEFORE),
+    ),
+    far_from_usual(
+        "length_of_usual",
+        r"observed 0\.18\d*; expected 0\.333333 to 3",
+        mixed(40, length=40),
+        mixed(40, length=200),
+    ),
+    far_from_usual(
+        "length_of_usual",
+        r"observed [45]\.\d+; expected 0\.333333 to 3",
+        mixed(40, length=200),
+        mixed(40, length=40),
+    ),
+    far_from_usual(
+        "language_shift",
+        r"observed 0\.5; expected at most 0\.3",
+        mixed(20, language="de"),
+    ),
+    far_from_usual(
+        "largest_domain_rise",
+        r"observed 0\.375; expected at most 0\.3",
+        mixed(5, group="other"),
+        mixed(20, group="other"),
+    ),
+    far_from_usual(
+        "common_words_rise",
+        r"observed 0\.5\d*; expected at most 0\.5",
+        told(25, "Please accept all cookies first."),
+        told(2, "Please accept all cookies first."),
     ),
     Case("clean", "rows", counted(kept=41, documents=41), shows=r"observed 40; expected 41"),
     Case(

@@ -55,6 +55,14 @@ def test_on_spark_cleaning_and_counting_are_one_task_each(corpora: Path) -> None
     assert order(dags["ingest_docs"]) == INGEST
 
 
+@pytest.mark.parametrize("kind", ["images", "sequences"])
+def test_rows_that_are_no_prose_are_not_counted(corpora: Path, kind: str) -> None:
+    recipe = {"images": "image_vgg16", "sequences": "lstm_tagger"}[kind]
+    dag = dag_of(corpora, "ingest", "ingest_docs", kind=kind, train={"recipe": recipe})
+    assert order(dag) == [task for task in INGEST if task != "stats"]
+    assert dag.get_task("dedup").downstream_task_ids == {"gate_clean"}
+
+
 def test_every_task_has_what_a_bad_night_needs(corpora: Path) -> None:
     resources = {"retries": 5, "timeout": "30m", "pool": "heavy"}
     write(corpora, "docs", resources=resources, owner="ada", team="search", promote={"approval": True})

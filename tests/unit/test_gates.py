@@ -21,7 +21,7 @@ CASES = [*raw.CASES, *clean.CASES, *splits.CASES, *features.CASES, *model.CASES]
 
 GOOD: dict[str, Callable[[Gated], object]] = {
     "raw": lambda g: g.raw(),
-    "clean": lambda g: g.clean(documents(), rejected=10),
+    "clean": lambda g: g.counted(documents(), rejected=10),
     "splits": clean_and_staged(),
     "features": lambda g: g.features(labels={"csv": 50, "json": 50}),
     "model": lambda g: g.model(scores(GOOD_F1), scores({"csv": 0.91, "json": 0.89})),
@@ -35,6 +35,8 @@ STRICT = {
         "languages": ["en"],
         "max_label_share": 0.9,
         "min_language_share": {"en": 0.6},
+        "usual_documents": 10,
+        "usual_nights": 1,
     },
     "splits": {"tolerance_from": 10},
     "model": {"floors": {"accuracy": 0.6, "macro_f1": 0.6}},
@@ -73,7 +75,7 @@ def test_data_that_breaks_an_expectation_fails_the_gate_by_name(case: Case, gate
 def test_good_data_passes_every_expectation(stage: str, gated: Callable[..., Gated]) -> None:
     given = gated(gates=STRICT)
     if stage in ("raw", "clean"):
-        before = {"raw": lambda: given.raw(BEFORE), "clean": lambda: given.clean(documents(), BEFORE)}
+        before = {"raw": lambda: given.raw(BEFORE), "clean": lambda: given.counted(documents(), BEFORE)}
         before[stage]()
         judge(given, stage, BEFORE)
     GOOD[stage](given)
