@@ -112,6 +112,8 @@ def show(console: Console, summary: dict[str, Any]) -> None:
         table.add_row("backup", f"{backup['url']}: {backup['files']} files, {backup['bytes']:,} bytes, verified")
     else:
         table.add_row("backup", "not verified")
+    if "web_ui" in summary:
+        table.add_row("web UI", summary["web_ui"])
     console.print(table)
 
 
