@@ -91,6 +91,16 @@ def test_a_new_corpus_waits_for_its_first_night(monkeypatch: pytest.MonkeyPatch)
     assert info.partition_key == "2026-11-11"
 
 
+def test_a_backfill_of_past_days_makes_the_newest_night_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow hands the last day of a backfill over as the last night that ran."""
+    at(monkeypatch, 2026, 11, 10, 12)
+    first = datetime(2026, 11, 1, tzinfo=UTC)
+    (last,) = nightly().iter_partition_dagrun_infos(earliest=first, latest=first)
+    info = nightly().next_dagrun_info_v2(last_dagrun_info=last, restriction=ANY_TIME)
+    assert info is not None
+    assert (info.partition_key, info.run_after) == ("2026-11-10", pendulum.datetime(2026, 11, 10))
+
+
 def test_the_first_night_is_not_lost_when_the_file_is_read_again_just_after_midnight(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
