@@ -16,7 +16,7 @@ from tests.runs import catalog, wait
 CHROMIUM = find_chromium()
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(
         CHROMIUM is None, reason="no Chromium on PATH; Debian's package brings one: apt-get install chromium"
     ),
@@ -72,7 +72,7 @@ def test_a_backfill_begun_in_the_web_ui_makes_each_of_its_days_once(ingest: Stac
         listed = rest.call("GET", f"backfills?dag_id={DAG}")["backfills"]
         return [backfill for backfill in listed if backfill["completed_at"]]
 
-    (backfill,) = wait(completed, "the backfill is listed as completed", 600)
+    (backfill,) = wait(completed, "the backfill is listed as completed", 900)
     assert (backfill["from_date"][:10], backfill["to_date"][:10]) == (DAYS[0], DAYS[-1])
     runs = rest.runs(DAG)
     assert Counter(run["partition_key"] for run in runs) == Counter(DAYS)
