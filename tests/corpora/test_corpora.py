@@ -1,4 +1,4 @@
-"""Documents, images, tags and text from their source to a champion of two workers, under the real scheduler."""
+"""Every example corpus from its source to a champion of two workers or shards, under the real scheduler."""
 
 from __future__ import annotations
 
@@ -19,8 +19,12 @@ from tests.e2e.test_demo import Demo
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
 CORPORA = {
+    "clusters": {"predicted", "confidence", "distance"},
     "docs": {"predicted", "confidence", "probabilities"},
     "images": {"predicted", "confidence", "probabilities"},
+    "imports": {"user", "known", "items", "scores"},
+    "summaries": {"summary", "places", "probabilities"},
+    "table": {"predicted"},
     "tags": {"tokens", "tags", "entities"},
     "text": {"perplexity", "bits_per_byte", "log_likelihood", "words", "tokens"},
 }
