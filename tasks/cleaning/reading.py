@@ -11,12 +11,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tasks.cleaning.raw import Gone, Raw, uid_of
 from tasks.errors import BadInput, Corrupt
 from tasks.sources.lines import csv_rows, lines_of, longest_row
 from tasks.sources.warc import pages
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FAULTS = {"oversize": "too_large"}
 """A capture's fault to the reason of its reject, where the two differ."""
@@ -25,6 +28,8 @@ DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 """What reading a damaged or cut gzip file raises, by where the damage is."""
 
 _ROWS = 256
+_UNREADABLE = (ValueError, OverflowError, KeyError)
+"""What a cell of a Parquet file raises that Python has no value for: bytes that are no UTF-8, days and zones."""
 
 
 def read_warc(path: Path, *, name: str, limit: int, tally: Counter[str]) -> Iterator[Raw | Gone]:
@@ -207,11 +212,25 @@ def _parquet(path: Path, columns: list[str], longest: int) -> Iterator[tuple[int
     try:
         with pq.ParquetFile(path) as table:
             for batch in table.iter_batches(batch_size=_ROWS, columns=list(dict.fromkeys(columns))):
-                for row in batch.to_pylist():
+                for row in _plain(batch):
                     place += 1
                     yield place, row
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise Corrupt(f"{path.name}: unreadable behind row {place}: {error}") from error
+
+
+def _plain(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | str]:
+    """Rows in Python's own types; one with a cell that has none, as a day of the year 50,000, is ``malformed``."""
+    try:
+        yield from batch.to_pylist()
+        return
+    except _UNREADABLE:
+        pass
+    for place in range(batch.num_rows):
+        try:
+            yield from batch.slice(place, 1).to_pylist()
+        except _UNREADABLE:
+            yield "malformed"
 
 
 @contextmanager

@@ -21,14 +21,26 @@ _BROKEN = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
+    # Numbers and names in headers that are none.
+    ValueError,
 )
-# Encrypted, packed in a way that nobody knows, or cut by bzip2's own account.
-_BROKEN_MEMBER = (*_BROKEN, RuntimeError, OSError)
+# Encrypted, packed in a way that nobody knows, or cut by bzip2's own account; or by LZMA's account in need of gigabytes
+# to unpack what is no larger than a document.
+_BROKEN_MEMBER = (*_BROKEN, RuntimeError, OSError, MemoryError)
+
+_ABOUT = frozenset(
+    (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+)
+"""Types of what is no file, but said of the next one: ``tarfile`` holds it whole."""
+_LONGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A file of an archive; without ``body`` if it is larger than asked for, or if something is its ``fault``."""
+    """A file of an archive; without ``body`` if it is larger than asked for, or if something is its ``fault``.
+
+    ``name`` can be stored: bytes of it that are no UTF-8 are written out.
+    """
 
     name: str
     size: int
@@ -58,14 +70,14 @@ def _zip(path: Path, limit: int) -> Iterator[Member]:
             if info.is_dir():
                 continue
             if info.file_size > limit:
-                yield Member(info.filename, info.file_size, fault="too_large", detail=str(info.file_size))
+                yield Member(_named(info.filename), info.file_size, fault="too_large", detail=str(info.file_size))
                 continue
             try:
                 body = archive.read(info)
             except _BROKEN_MEMBER as error:
-                yield Member(info.filename, info.file_size, fault="damaged", detail=str(error)[:500])
+                yield Member(_named(info.filename), info.file_size, fault="damaged", detail=_said(error))
             else:
-                yield Member(info.filename, info.file_size, body)
+                yield Member(_named(info.filename), info.file_size, body)
 
 
 def _tar(path: Path, limit: int) -> Iterator[Member]:
@@ -75,13 +87,31 @@ def _tar(path: Path, limit: int) -> Iterator[Member]:
             if stream is None:
                 continue
             if member.size > limit:
-                yield Member(member.name, member.size, fault="too_large", detail=str(member.size))
+                yield Member(_named(member.name), member.size, fault="too_large", detail=str(member.size))
             else:
-                yield Member(member.name, member.size, stream.read())
+                yield Member(_named(member.name), member.size, stream.read())
+
+
+def _said(error: BaseException) -> str:
+    return str(error)[:500] or type(error).__name__
+
+
+def _named(name: str) -> str:
+    # Two names that differ stay two: an id is made of them.
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 class _Header(tarfile.TarInfo):
     """A header; where one is missing or spoilt ``TarFile`` would see the end, and lose what is behind it."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in _ABOUT and header.size > _LONGEST:
+            raise tarfile.InvalidHeaderError(  # type: ignore[attr-defined]
+                f"{header.size} bytes are said of one file, which may be {_LONGEST}"
+            )
+        return header
 
     @classmethod
     def fromtarfile(cls, tar: tarfile.TarFile) -> _Header:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,6 +30,9 @@ _BOUNDLESS = frozenset({"I", "F"})
 """Pillow's modes of measurements rather than shades: integers of 32 bits, and fractions."""
 _PAGES = frozenset({"text/html", "application/xhtml+xml", "text/plain"})
 """Media types that only a crawl hands in: what it was led to images by, and does not ask for in their place."""
+
+_SPOILT = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+"""What Pillow raises of bytes that begin as an image and go on as none."""
 
 
 class ImagesParams(Section):
@@ -59,7 +63,7 @@ class Images(Kind):
     """Images with a label each: decoded once, turned upright, stored encoded."""
 
     Params: ClassVar[type[Section]] = ImagesParams
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = ("pillow", "imagehash")
     formats: ClassVar[tuple[str, ...]] = ("tar", "zip")
     worded: ClassVar[bool] = False
@@ -95,6 +99,8 @@ class Images(Kind):
             found = Image.open(io.BytesIO(body), formats=[name.upper() for name in self.params.formats])
         except UnidentifiedImageError:
             return Row(reason="content_type", value=raw["content_type"], detail="no image of kind.images.formats")
+        except _SPOILT as error:
+            return Row(reason="corrupt", value=raw["content_type"], detail=str(error)[:500])
         kind = (found.format or "").lower()
         pixels = found.width * found.height
         if pixels > self.params.max_pixels:
@@ -102,7 +108,7 @@ class Images(Kind):
         try:
             found.load()
             image = ImageOps.exif_transpose(found)
-        except (OSError, SyntaxError, ValueError, EOFError) as error:
+        except _SPOILT as error:
             return Row(reason="corrupt", value=kind, detail=str(error)[:500])
         if min(image.size) < self.params.min_side:
             return Row(reason="too_small", value=f"{image.width}x{image.height}")

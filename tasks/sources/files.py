@@ -159,7 +159,7 @@ class Files(StoredSource):
             with pq.ParquetFile(local) as table:
                 self._check(list(table.schema_arrow.names), file)
                 return int(table.metadata.num_rows)
-        except pa.ArrowInvalid as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise BadInput(f"{file.url}: not a readable Parquet file: {error}") from error
 
     def _check(self, there: list[str], file: Found) -> None:

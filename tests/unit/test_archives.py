@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.cleaning.raw import Raw
+from tasks.cleaning.raw import Raw, batches
 from tasks.config.corpus import Clean
 from tasks.errors import BadInput
 from tasks.kinds.base import kind_of
@@ -87,3 +87,58 @@ def test_a_spoilt_member_of_a_zip_costs_itself_alone(tmp_path: Path) -> None:
     path.write_bytes(spoilt[:-30])
     with pytest.raises(BadInput, match=r"x\.zip: the archive is damaged or cut off"):
         read(path)
+
+
+def said_of(path: Path, body: bytes = b"x" * 700, format: int = tarfile.PAX_FORMAT, **told: str) -> Path:
+    """A packed tar of one file, with what its extended header says of it."""
+    info = tarfile.TarInfo("cat/0.png")
+    info.size, info.pax_headers = len(body), told
+    with tarfile.open(path, "w:gz", format=format) as archive:
+        archive.addfile(info, io.BytesIO(body))
+    return path
+
+
+@pytest.mark.parametrize(
+    "told",
+    [{"GNU.sparse.map": "0,x"}, {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}],
+    ids=["no number", "no map"],
+)
+def test_a_header_that_makes_no_sense_is_damage(told: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"x\.tar: the archive is damaged"):
+        read(said_of(tmp_path / "x.tar", **told))
+
+
+def test_a_header_that_says_more_than_a_name_needs_is_not_unpacked(tmp_path: Path) -> None:
+    assert len(read(said_of(tmp_path / "x.tar", comment="c" * 10_000))) == 1
+    bomb = said_of(tmp_path / "x.tar", comment="c" * (2 << 20))
+    assert bomb.stat().st_size < 20_000
+    with pytest.raises(BadInput, match=r"x\.tar: (?s:.*) bytes are said of one file, which may be 1048576"):
+        read(bomb)
+
+
+def test_names_that_are_no_utf8_can_be_stored_and_stay_apart(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    with tarfile.open(path, "w", encoding="latin-1", format=tarfile.GNU_FORMAT) as archive:
+        for name in ("h\u00e4/0.png", "h\u00f6/0.png"):
+            archive.addfile(tarfile.TarInfo(name))
+    raws = read(path)
+    assert [raw.url for raw in raws] == ["h\\udce4/0.png", "h\\udcf6/0.png"]
+    assert [raw.label for raw in raws] == ["h\\udce4", "h\\udcf6"]
+    assert len({raw.uid for raw in raws}) == 2
+    assert sum(batch.num_rows for batch in batches(raws)) == 2
+
+
+def test_a_member_that_wants_gigabytes_to_be_unpacked_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = zipfile.ZipFile.read
+
+    def starved(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+        if info.filename.endswith("4.png"):
+            raise MemoryError
+        return whole(archive, info)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", starved)
+    raws = read(zipped(tmp_path / "x.zip"))
+    assert [raw.fault for raw in raws] == [None] * 4 + ["damaged"] + [None] * 5
+    assert raws[4].value == "MemoryError"

@@ -10,12 +10,18 @@ import zipfile
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from tasks.errors import BadInput
+from tasks.cleaning.reading import read_rows
+from tasks.errors import BadInput, Corrupt
 from tasks.kinds.base import KINDS
 from tasks.predicting.inputs import documents
+from tasks.sources.files import Files
+from tasks.sources.locate import Found
+from tasks.store import ObjectInfo, open_store
 
 ROWS = "".join(json.dumps({"text": f"row {number} of many", "id": number**3}) + "\n" for number in range(40)).encode()
 SENTENCES = "\n\n".join(f"word{number} O\nother{number} O" for number in range(40)).encode()
@@ -74,3 +80,40 @@ def test_damage_is_an_error_that_names_the_file_and_no_traceback(
             said.append(str(error))
     assert said
     assert all(str(path) in each for each in said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (pa.date32(), 1 << 24),
+        (pa.timestamp("us", "Nowhere/Else"), 1),
+        (pa.timestamp("s"), 1 << 40),
+    ],
+    ids=["a day after 9999", "no such zone", "a time after 9999"],
+)
+def test_a_cell_that_python_has_no_value_for_costs_its_row(kind: pa.DataType, value: int, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    days = pa.array([None, value, None], kind)
+    pq.write_table(pa.table({"id": ["a", "b", "c"], "text": ["one", "two", "three"], "group": days}), path)
+    columns = {"id": "id", "text": "text", "group": "group"}
+    told = {"format": "parquet", "columns": columns}
+    raws = list(read_rows(path, name="x", details=told, partition="2026-11-20", limit=99))
+    assert [(raw.fault, raw.body) for raw in raws] == [(None, b"one"), ("malformed", b""), (None, b"three")]
+    assert raws[1].value == "row 2 of x"
+
+
+def test_a_parquet_file_with_a_spoilt_end_is_no_traceback(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"id": ["a"], "text": ["one"]}), path)
+    whole, told = path.read_bytes(), {"format": "parquet", "columns": {"id": "id", "text": "text"}}
+    found = Found(open_store(tmp_path.as_uri(), {}), ObjectInfo("rows.parquet", len(whole), ""))
+    said = []
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            Files(Files.Params(path="*")).measure(path, found)
+            list(read_rows(path, name="x", details=told, partition="2026-11-20", limit=99))
+        except (BadInput, Corrupt) as error:
+            said.append(str(error))
+    assert len(said) > 100
+    assert any("not a readable Parquet file: Couldn't deserialize" in each for each in said)

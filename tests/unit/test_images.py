@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tasks.cleaning.raw import Raw, batches
 from tasks.config.corpus import Clean, Near
@@ -48,6 +49,29 @@ def test_a_bad_image_is_rejected_with_its_reason(noise: Image.Image) -> None:
     assert [row["reason"] for row in rows] == [None, "content_type", "corrupt", "bomb", "too_small"]
     assert rows[0]["image"] == good, "bytes in which nothing had to change stay"
     assert (rows[0]["width"], rows[0]["height"], rows[0]["channels"]) == (60, 40, 3)
+
+
+def test_an_image_that_pillow_chokes_on_is_corrupt_and_no_crash(
+    noise: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does, by an error of `struct`, on some TIFF and EXIF data that are cut off."""
+
+    def choking(self: Image.Image) -> None:
+        struct.unpack("<I", b"")
+
+    body = encoded(noise)
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", choking)
+    (row,) = cleaned(body)
+    assert (row["reason"], row["value"]) == ("corrupt", "png")
+
+
+@pytest.mark.parametrize("form", ["BMP", "WEBP", "PNG"])
+def test_an_image_that_is_spoilt_in_its_first_lines_is_corrupt_and_no_crash(noise: Image.Image, form: str) -> None:
+    spoilt = encoded(noise, form)
+    at = {"BMP": 14, "WEBP": 16, "PNG": 8}[form]  # the size of what follows
+    (row,) = cleaned(spoilt[:at] + {"PNG": b"\x00\x00\x00\x05"}.get(form, b"\x07\xff\xff\x7f") + spoilt[at + 4 :])
+    assert (row["reason"], row["value"]) == ("corrupt", "image/png")
+    assert row["detail"]
 
 
 def test_a_page_that_led_to_images_is_no_corrupt_image(noise: Image.Image) -> None:
