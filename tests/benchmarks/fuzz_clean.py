@@ -1,7 +1,8 @@
-"""Poison by the million: mutated pages, texts and WARC files through everything that cleaning does with them.
+"""Poison by the million: mutated pages, texts, WARC files, images, archives and row files through all of cleaning.
 
     python -m tests.benchmarks.fuzz_clean [--inputs 1000000] [--first 0] [--workers 2] [--guided 0.05]
 
+Of each sixteen inputs six are pages, and two each of the others (`fuzzing/shares.py`); the report counts them by kind.
 A share of the inputs is chosen by atheris, which looks for those that reach new code; the others are numbered, and
 number n is a pure function of n: a finding is repeated by `--first n --inputs 1 --guided 0`, one of atheris by
 `--repeat FILE`. A finding is an exception (of a page: the reject `crash`), a process that died, an input that took more
@@ -17,12 +18,15 @@ import json
 import sys
 import threading
 import time
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.fuzzing.hunt import ATHERIS, ROOT, hunt
-from tests.benchmarks.fuzzing.inputs import Input
+from tests.benchmarks.fuzzing.inputs import Input, prepare
+from tests.benchmarks.fuzzing.shares import KINDS, kinds_of
 from tests.benchmarks.fuzzing.subject import attempt, tried
 from tests.benchmarks.fuzzing.workers import run
 
@@ -37,6 +41,7 @@ def main() -> int:
     parser.add_argument("--guided", type=float, default=0.05, help="share of the inputs that atheris chooses")
     parser.add_argument("--repeat", type=Path, help="an input that atheris found")
     given = parser.parse_args()
+    warnings.simplefilter("ignore")  # what Pillow says of each spoilt image
     if given.repeat:
         findings = list(tried(Input.of(given.repeat.read_bytes())))
         print("\n".join(findings) or "nothing found")
@@ -48,6 +53,7 @@ def main() -> int:
     report = Report(given.first, {"numbered": given.inputs - guided, "guided": guided})
     chosen = threading.Thread(target=lambda: report.end("guided", hunt(guided, ROOT / "build" / "fuzz", report.guided)))
     if guided:
+        prepare()
         chosen.start()
     workers = max(1, given.workers - bool(guided))
     report.end("numbered", run(given.first, given.inputs - guided, workers, attempt, report.numbered))
@@ -62,34 +68,35 @@ class Report:
     def __init__(self, first: int, asked: dict[str, int]) -> None:
         self._first = first
         self._asked = asked
-        self._done = dict.fromkeys(asked, 0)
+        self._done: dict[str, Counter[str]] = {name: Counter() for name in asked}
         self._findings: dict[str, list[str]] = {name: [] for name in asked}
         self._ended = {name for name, count in asked.items() if not count}
         self._started = self._written = time.monotonic()
         self._turn = threading.Lock()
 
-    def numbered(self, done: int, findings: Sequence[str]) -> None:
+    def numbered(self, done: Sequence[range], findings: Sequence[str]) -> None:
         """So far, of the numbered inputs."""
-        self._take("numbered", done, findings)
+        self._take("numbered", sum(map(kinds_of, done), Counter()), findings)
 
-    def guided(self, done: int, findings: Sequence[str]) -> None:
+    def guided(self, done: Counter[str], findings: Sequence[str]) -> None:
         """So far, of those that atheris chose."""
         self._take("guided", done, findings)
 
     def end(self, name: str, findings: Sequence[str]) -> None:
         """All inputs of a kind are done."""
         self._ended.add(name)
-        self._take(name, self._asked[name], findings)
+        self._take(name, self._done[name], findings)
 
     def close(self) -> int:
         """Print the result; the exit code."""
         written = self._write()
         print(f"{written['inputs']:,} inputs in {written['seconds']:,.0f} s: {len(written['findings'])} found")
+        print(", ".join(f"{count:,} {kind}" for kind, count in written["kinds"].items()))
         for finding in written["findings"][:20]:
             print(f"  {finding}")
         return int(bool(written["findings"]) or not written["whole"])
 
-    def _take(self, name: str, done: int, findings: Sequence[str]) -> None:
+    def _take(self, name: str, done: Counter[str], findings: Sequence[str]) -> None:
         with self._turn:
             self._done[name], self._findings[name] = done, list(findings)
             if time.monotonic() - self._written > _EVERY:
@@ -99,10 +106,11 @@ class Report:
 
     def _write(self) -> dict[str, Any]:
         seconds = time.monotonic() - self._started
-        inputs = sum(self._done.values())
+        inputs = sum(each.total() for each in self._done.values())
         report = {
             "inputs": inputs,
-            **self._done,
+            **{name: each.total() for name, each in self._done.items()},
+            "kinds": {kind: sum(each[kind] for each in self._done.values()) for kind in KINDS},
             "first": self._first,
             "seconds": round(seconds, 1),
             "per_second": round(inputs / seconds, 1),

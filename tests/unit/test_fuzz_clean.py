@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from tasks.cleaning.raw import Raw, uid_of
+from tasks.kinds.base import kind_of
 from tasks.text.extract import MODES
-from tests.benchmarks.fuzzing import hunt, subject, workers
+from tests.benchmarks.fuzzing import files, hunt, subject, workers
 from tests.benchmarks.fuzzing.inputs import Input
+from tests.benchmarks.fuzzing.shares import KINDS, SHARES, kinds_of
 
 
 def test_a_few_hundred_poisoned_inputs_are_handled() -> None:
@@ -21,9 +25,32 @@ def test_an_input_is_the_same_every_time_and_on_the_way_through_bytes() -> None:
     inputs = [Input.numbered(number) for number in range(64)]
     assert inputs == [Input.numbered(number) for number in range(64)]
     assert len({each.data for each in inputs}) == 64
-    assert {each.kind for each in inputs} == {"page", "text", "warc"}
+    assert {each.kind for each in inputs} == set(KINDS)
     assert {each.mode for each in inputs} == set(MODES)
     assert [Input.of(each.packed()) for each in inputs] == inputs
+
+
+def test_kinds_come_by_in_their_shares_and_are_counted_by_them() -> None:
+    assert kinds_of(range(32, 48)) == SHARES
+    numbers = range(5, 90)
+    assert kinds_of(numbers) == Counter(Input.numbered(number).kind for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "through"), [("image", "through_image"), ("archive", "through_archive"), ("rows", "through_rows")]
+)
+def test_images_archives_and_rows_are_tried_too(monkeypatch: pytest.MonkeyPatch, kind: str, through: str) -> None:
+    monkeypatch.setattr(files, through, lambda *given: iter(["seen"]))
+    numbers = [number for number in range(16) if Input.numbered(number).kind == kind]
+    assert [finding for number in numbers for finding in subject.attempt(number)] == ["seen"] * SHARES[kind]  # type: ignore[index]
+
+
+def test_a_row_that_its_kind_cannot_take_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = files.of_rows(3)
+    monkeypatch.setattr(type(kind_of(clean)), "row", lambda self, raw: 1 // 0)
+    raw = Raw(uid_of("x"), "x", files.begin_of(files.DAY), b"{}")
+    (finding,) = files.refined([raw], clean)
+    assert "events: ZeroDivisionError" in finding
 
 
 @pytest.mark.parametrize(
@@ -59,10 +86,10 @@ def test_an_input_that_kills_its_process_is_named_and_the_others_go_on() -> None
             os.abort()
         return iter(["seen"] if number == 19 else [])
 
-    told: list[int] = []
+    told: list[list[range]] = []
     findings = workers.run(0, 20, 2, attempt, lambda done, found: told.append(done))
     assert sorted(findings) == ["input 12: the process ended with -6", "input 19: seen"]
-    assert told[-1] == 20
+    assert told[-1] == [range(10), range(10, 20)]
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.benchmarks.fuzzing.guided import STATE
 from tests.benchmarks.fuzzing.inputs import PIECES, Input
-from tests.benchmarks.fuzzing.workers import GROWTH, MEMORY, Told
+from tests.benchmarks.fuzzing.shares import KINDS
+from tests.benchmarks.fuzzing.workers import GROWTH, MEMORY
 
 ROOT = Path(__file__).parents[3]
 ATHERIS = ROOT / "build" / "fuzz" / "atheris"
@@ -18,6 +21,7 @@ _LONGEST = 4096
 _SECONDS = 60
 """By the clock: libFuzzer's measure of a hang. What takes a second of the processor is a finding before."""
 _DEATHS = 100
+Told = Callable[[Counter[str], list[str]], None]
 
 
 def hunt(count: int, folder: Path, told: Told, *, atheris: Path = ATHERIS) -> list[str]:
@@ -33,20 +37,21 @@ def hunt(count: int, folder: Path, told: Told, *, atheris: Path = ATHERIS) -> li
         (corpus / f"seed-{number:04}").write_bytes(Input.numbered(number).packed()[:_LONGEST])
     (folder / "words.dict").write_text("".join(f"{_escaped(piece)}\n" for piece in PIECES if len(piece) < 60))
     state = folder / "state"
-    state.write_bytes(STATE.pack(0, 0, 0))
+    state.write_bytes(bytes(STATE.size))
     findings: list[str] = []
     for _ in range(_DEATHS):
-        done, _, _ = STATE.unpack(state.read_bytes())
+        done = _done(state).total()
         if done >= count:
             return findings
         before = set(found.iterdir())
         code = _child(count - done, folder, told, findings, atheris)
-        after, early, late = STATE.unpack(state.read_bytes())
+        told(_done(state), findings)
+        early, late, *_ = STATE.unpack(state.read_bytes())
         if early and late - early > GROWTH:
             findings.append(f"guided: memory grew by {(late - early) >> 20} MiB, to {late >> 20} MiB")
         new = sorted(set(found.iterdir()) - before)
         findings += [f"guided: {_said(folder)}: {path.relative_to(ROOT)}" for path in new]
-        if code and not new and after == done:
+        if code and not new and _done(state).total() == done:
             raise RuntimeError(f"the fuzzer ended with {code}; see {folder / 'log'}: {_said(folder)}")
         if code == 0:
             return findings
@@ -78,10 +83,16 @@ def _child(runs: int, folder: Path, told: Told, findings: list[str], atheris: Pa
                 try:
                     return child.wait(1)
                 except subprocess.TimeoutExpired:
-                    told(STATE.unpack((folder / "state").read_bytes())[0], findings)
+                    told(_done(folder / "state"), findings)
         finally:
             child.kill()
             child.wait()
+
+
+def _done(state: Path) -> Counter[str]:
+    """How many inputs of each kind."""
+    _, _, *counts = STATE.unpack(state.read_bytes())
+    return Counter(dict(zip(KINDS, counts, strict=True)))
 
 
 def _said(folder: Path) -> str:

@@ -6,14 +6,20 @@ import gzip
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Self
+from functools import partial
+from typing import Self
+
+from PIL import Image
 
 from tasks.text.extract import MODES
+from tests.benchmarks.fuzzing.archives import archive
+from tests.benchmarks.fuzzing.damage import damaged
+from tests.benchmarks.fuzzing.pictures import picture
+from tests.benchmarks.fuzzing.rows import FORMATS, rows
+from tests.benchmarks.fuzzing.shares import ROUND, Kind
 
 LARGEST = 1 << 16
 _DATE = "WARC-Date: 2026-11-20T01:02:03Z\r\n"
-Kind = Literal["page", "text", "warc"]
-_KINDS: tuple[Kind, ...] = ("warc", "text", "text", "page", "page", "page", "page", "page")
 _MODES = sorted(MODES)
 _WEIGHTS = {"accurate": 1, "article": 3, "auto": 3, "fast": 3}
 """How often a mode comes by: ``accurate`` takes several times as long as the others."""
@@ -97,7 +103,8 @@ PIECES = [
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """``mode``: how a page's text is found. ``turn``: which filter comes first, counted round and round."""
+    """``mode``: how a page's text is found. ``turn``, counted round and round: which filter comes first; of an image or
+    archive, what is asked for; of rows, their format and what they are to be."""
 
     kind: Kind
     mode: str
@@ -108,20 +115,33 @@ class Input:
     def numbered(cls, number: int) -> Self:
         """Input ``number``: all kinds, modes and turns come by."""
         chance = random.Random(number)
-        kind = _KINDS[number % len(_KINDS)]
-        data = _warc(chance) if kind == "warc" else _page(chance)
+        kind = ROUND[number % len(ROUND)]
+        made = {"warc": _warc, "image": picture, "archive": archive, "rows": partial(_rows, turn=number)}
+        data = made.get(kind, _page)(chance)[:LARGEST]
         return cls(kind, chance.choices(_MODES, [_WEIGHTS[mode] for mode in _MODES])[0], number, data)
 
     @classmethod
     def of(cls, data: bytes) -> Self:
         """What a fuzzer's bytes mean: the first two say kind, mode and turn."""
         head, body = data[:2].ljust(2, b"\0"), data[2 : 2 + LARGEST]
-        return cls(_KINDS[head[0] % len(_KINDS)], _MODES[head[0] // len(_KINDS) % len(_MODES)], head[1], body)
+        return cls(ROUND[head[0] % len(ROUND)], _MODES[head[0] // len(ROUND) % len(_MODES)], head[1], body)
 
     def packed(self) -> bytes:
         """The bytes that mean this input."""
-        head = _KINDS.index(self.kind) + len(_KINDS) * _MODES.index(self.mode)
+        head = ROUND.index(self.kind) + len(ROUND) * _MODES.index(self.mode)
         return bytes((head, self.turn % 256)) + self.data
+
+
+def prepare() -> None:
+    """Load what inputs are made with. Workers are forked beside a thread that makes inputs too: if that was loading a
+    module at this moment, they would wait for it for ever."""
+    Image.init()
+    for number in range(16 * len(ROUND)):
+        Input.numbered(number)
+
+
+def _rows(chance: random.Random, turn: int) -> bytes:
+    return rows(chance, FORMATS[turn // len(ROUND) % len(FORMATS)], PIECES)
 
 
 def _page(chance: random.Random) -> bytes:
@@ -131,7 +151,7 @@ def _page(chance: random.Random) -> bytes:
     if chance.random() < 0.1:  # the same thing over and over: what is quadratic shows
         text = text[:40] * chance.randrange(1, LARGEST // 160)
     data = text.encode(chance.choice(["utf-8", "utf-8", "utf-8", "utf-16", "cp1251", "shift_jis"]), "replace")
-    return _damaged(data, chance)[:LARGEST]
+    return damaged(data, chance)[:LARGEST]
 
 
 def _warc(chance: random.Random) -> bytes:
@@ -140,30 +160,14 @@ def _warc(chance: random.Random) -> bytes:
         encoding = chance.choice(
             ["", "", "Content-Encoding: gzip\r\n", "Transfer-Encoding: chunked\r\n", "Content-Encoding: br\r\n"]
         )
-        body = _damaged(_gzip(b"<p>x" * 50) if "gzip" in encoding else b"5\r\n<p>ab\r\n0\r\n\r\n", chance, 0.2)
+        body = damaged(_gzip(b"<p>x" * 50) if "gzip" in encoding else b"5\r\n<p>ab\r\n0\r\n\r\n", chance, 0.2)
         block = f"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n{encoding}\r\n".encode() + body
         head = f"WARC/1.1\r\nWARC-Type: response\r\nWARC-Target-URI: http://x/{number}\r\n{_DATE}"
         length = len(block) if chance.random() < 0.9 else chance.choice([0, -1, 10, 1 << 40])
         records.append(f"{head}Content-Length: {length}\r\n\r\n".encode() + block + b"\r\n\r\n")
     pack: Callable[[bytes], bytes] = _gzip if chance.random() < 0.7 else bytes
-    return _damaged(b"".join(map(pack, records)), chance, 0.7)
+    return damaged(b"".join(map(pack, records)), chance, 0.7)
 
 
 def _gzip(data: bytes) -> bytes:
     return gzip.compress(data, mtime=0)  # the time of day would make it another input each second
-
-
-def _damaged(data: bytes, chance: random.Random, share: float = 0.4) -> bytes:
-    """Now and then: cut, doubled, or with bytes changed."""
-    if not data or chance.random() > share:
-        return data
-    at, to = sorted((chance.randrange(len(data) + 1), chance.randrange(len(data) + 1)))
-    return chance.choice(
-        [
-            data[:at],
-            data[at:],
-            data[:at] + data[to:],
-            data[:to] + data[at:],
-            data[:at] + chance.randbytes(3) + data[at + 3 :],
-        ]
-    )

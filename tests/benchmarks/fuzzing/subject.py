@@ -15,6 +15,7 @@ from tasks.cleaning.refine import Refiner
 from tasks.config.corpus import Clean
 from tasks.errors import Corrupt
 from tasks.filters.base import FILTERS
+from tests.benchmarks.fuzzing import files
 from tests.benchmarks.fuzzing.inputs import LARGEST, Input
 
 SLOW = 1.0
@@ -47,10 +48,24 @@ def _handled(given: Input) -> tuple[list[str], float]:
     """What is wrong, and the seconds of a processor that it took."""
     started = time.process_time()
     try:
-        found = list(through_warc(given.data) if given.kind == "warc" else through_clean(given))
+        found = list(_through(given))
     except Exception as error:  # noqa: BLE001  # any exception is what is looked for
         found = [f"{given.kind}: {type(error).__name__}: {error}"]
     return found, time.process_time() - started
+
+
+def _through(given: Input) -> Iterator[str]:
+    match given.kind:
+        case "warc":
+            return through_warc(given.data)
+        case "image":
+            return files.through_image(given.data, given.turn)
+        case "archive":
+            return files.through_archive(given.data, given.turn, LARGEST)
+        case "rows":
+            return files.through_rows(given.data, given.turn, LARGEST)
+        case _:
+            return through_clean(given)
 
 
 def through_clean(given: Input) -> Iterator[str]:

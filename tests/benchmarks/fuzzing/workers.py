@@ -24,7 +24,7 @@ GROWTH = 128 << 20
 _STATE = struct.Struct("<qqq")
 _LOOK = 256
 Attempt = Callable[[int], Iterator[str]]
-Told = Callable[[int, list[str]], None]
+Told = Callable[[list[range], list[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Span:
 
 
 def run(first: int, count: int, workers: int, attempt: Attempt, told: Told = lambda done, findings: None) -> list[str]:
-    """Findings over inputs ``first`` to ``first + count``; ``told`` hears now and then how many are done."""
+    """Findings over inputs ``first`` to ``first + count``; ``told`` hears now and then which are done."""
     context = multiprocessing.get_context("fork")
     share = -(-count // workers)
     spans = [Span(start, min(start + share, first + count)) for start in range(first, first + count, share)]
@@ -61,8 +61,8 @@ def run(first: int, count: int, workers: int, attempt: Attempt, told: Told = lam
                     findings.append(f"input {at}: {_death(process.exitcode)}")
                     rest = Span(at + 1, spans[place].end)
                     alive[place] = _start(context, place, rest, state, attempt, queue)
-            done = [_STATE.unpack_from(state, place * _STATE.size)[0] - span.first for place, span in enumerate(spans)]
-            told(sum(done), findings)
+            ends = [_STATE.unpack_from(state, place * _STATE.size)[0] for place in range(len(spans))]
+            told([range(span.first, end) for span, end in zip(spans, ends, strict=True)], findings)
         for place, span in enumerate(spans):
             _, early, late = _STATE.unpack_from(state, place * _STATE.size)
             if early and late - early > GROWTH:
