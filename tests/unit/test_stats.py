@@ -106,9 +106,15 @@ def test_a_trend_shows_the_newest_days_and_reads_no_others(
     commit: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheets, "DAYS", 2)
+    read: list[str] = []
+    current = Catalog.current
+    monkeypatch.setattr(Catalog, "current", lambda self, folder: (read.append(folder), current(self, folder))[1])
     for day in ("2026-11-18", "2026-11-19", "2026-11-20"):
         context = commit(day, [document(1, f"Page of {day}.")], {})
+        read.clear()
         stats(context, day)
+    assert "stats/docs/2026-11-19" in read
+    assert "stats/docs/2026-11-18" not in read
     html = context.store.read("stats/docs/trend.html").decode()
     assert "<td>2026-11-18</td>" not in html
     assert "2 partitions, 2026-11-19 to 2026-11-20" in html
