@@ -136,7 +136,7 @@ def checkpoint(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def forest(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """As many trees in one process and in two; the seeds differ from round to round."""
-    texts = Texts(count=6000, words=120, vocabulary=3000, held_out=0.45)
+    texts = Texts(count=12000, words=120, vocabulary=3000, held_out=0.45)
     seen: list[dict[str, float]] = []
     data = publish(folder / "forest", texts)
     for seed in range(arguments.rounds):
