@@ -14,12 +14,14 @@ from containers.embedded.rest import Busy, Rest
 
 
 class Airflow(HTTPServer):
-    """Answers with the codes given, in turn, and keeps what it was asked."""
+    """Answers with the codes given, in turn, and keeps what it was asked; ``bodies`` come before ``body``."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers: list[int] = []
         self.body: object = {}
+        self.bodies: list[object] = []
+        self.paths: list[str] = []
         self.asked: list[tuple[str, Any]] = []
 
 
@@ -33,13 +35,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._turn()
 
-    do_PATCH = do_POST
+    do_PATCH = do_PUT = do_POST
 
     def _turn(self) -> None:
         assert isinstance(self.server, Airflow)
         length = int(self.headers.get("Content-Length") or 0)
         self.server.asked.append((self.command, json.loads(self.rfile.read(length) or b"null")))
-        self._answer(self.server.answers.pop(0), self.server.body)
+        self.server.paths.append(self.path.removeprefix("/api/v2/"))
+        body = self.server.bodies.pop(0) if self.server.bodies else self.server.body
+        self._answer(self.server.answers.pop(0), body)
 
     def _answer(self, code: int, body: object) -> None:
         self.send_response(code)
@@ -97,3 +101,25 @@ def test_the_exception_that_a_task_ended_with_is_in_its_log(airflow: Airflow, re
         "PeerLost: worker 1 is lost",
         "a line of its own",
     ]
+
+
+def test_a_dag_that_is_new_in_a_known_file_is_read_out_of_turn_and_asked_for_once(airflow: Airflow, rest: Rest) -> None:
+    known = [{"dag_id": "ingest_docs", "file_token": "of-ingest"}]
+    new = [{"dag_id": "ingest_news", "file_token": "of-ingest"}]
+    airflow.answers = [200, 200, 409, 200, 200]
+    airflow.bodies = [{"dags": dags} for dags in ([], known)] + [{}] + [{"dags": dags} for dags in ([], new)]
+    rest.wait_for_dag("ingest_news")
+    assert airflow.paths == [
+        "dags?dag_id_pattern=ingest_news&limit=100",
+        "dags?dag_id_pattern=ingest_%25&limit=100",
+        "parseDagFile/of-ingest",
+        "dags?dag_id_pattern=ingest_news&limit=100",
+        "dags?dag_id_pattern=ingest_news&limit=100",
+    ]
+
+
+def test_a_dag_of_a_file_that_airflow_has_not_read_is_waited_for(airflow: Airflow, rest: Rest) -> None:
+    airflow.answers = [200] * 3
+    airflow.bodies = [{"dags": []}, {"dags": []}, {"dags": [{"dag_id": "ingest_news"}]}]
+    rest.wait_for_dag("ingest_news")
+    assert [command for command, _ in airflow.asked] == ["GET"] * 3
