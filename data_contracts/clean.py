@@ -7,8 +7,10 @@ from statistics import median
 from typing import Any
 
 from data_contracts.base import SUITES, Contract, Subject, Table, current
+from data_contracts.engine.contents import contents_of, expect_usual_contents, measured
 from tasks.config.gates import CleanGate
 from tasks.kinds.base import kind_of
+from tasks.section import digest_of
 from tasks.step import Context
 from tasks.work import Read
 
@@ -26,7 +28,8 @@ class Clean:
         # Those of an earlier clean partition tell nothing of this one.
         if statistics is None or statistics.inputs[0].digest != cleaned.manifest.digest():
             return [cleaned]
-        return [cleaned, Read(counted, statistics, f"stats --corpus {corpus} --partition {name}")]
+        part = digest_of(measured(statistics.details))
+        return [cleaned, Read(counted, statistics, f"stats --corpus {corpus} --partition {name}", part)]
 
     def config(self, context: Context) -> Any:
         corpus = context.corpus
@@ -38,7 +41,6 @@ class Clean:
         import pyarrow as pa
         from great_expectations import expectations as gxe
 
-        from data_contracts.engine.contents import contents_of, expect_usual_contents
         from data_contracts.engine.kinds import Measured, drift_of, expect_no_drift, expect_of_kind, rates_of
         from data_contracts.engine.rows import Rows, buckets_for, differing, fill
         from tasks.cleaning import schema
@@ -70,7 +72,8 @@ class Clean:
             return contract
         labels, languages = _tally(documents)
         contract.metrics |= _shares(context.corpus.gates.clean, labels, languages)
-        contract.metrics |= rates_of(kind, subject) | drift_of(kind, subject, own) | contents_of(subject)
+        contract.metrics |= rates_of(kind, subject) | drift_of(kind, subject, own)
+        contract.metrics |= contents_of(subject, there=contract.metrics["kept_there"])
         numbers = contract.measured()
         _expect_rates(subject, numbers, contract)
         _expect_shares(context.corpus.gates.clean, numbers, contract, labelled=kind.labelled)

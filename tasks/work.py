@@ -19,6 +19,13 @@ class Read:
     folder: str
     manifest: Manifest
     made_by: str
+    part: str | None = None
+    """The digest of what is read of the manifest, where another page or library beside that changes nothing."""
+
+    @property
+    def digest(self) -> str:
+        """What a change of is a change of the input."""
+        return self.part or self.manifest.digest()
 
 
 def read(context: Context, folder: str, made_by: str) -> Read:
@@ -42,7 +49,7 @@ class Work:
         self._step = step
         self._config = config
         self._reads = tuple(reads)
-        self._inputs = tuple(Input(name=r.folder, digest=r.manifest.digest()) for r in self._reads)
+        self._inputs = tuple(Input(name=r.folder, digest=r.digest) for r in self._reads)
         self.fingerprint = fingerprint(step.code(), config, self._inputs)
 
     def done(self) -> StepResult | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
@@ -14,18 +15,42 @@ _LANGUAGE = "language."
 _COMPARED = "length, languages, domains and shared words"
 
 
-def contents_of(subject: Subject) -> dict[str, float]:
-    """Numbers of the partition's statistics, and how far they are from usual; none without statistics, or of fewer
-    documents than say something."""
+def measured(told: Mapping[str, Any]) -> dict[str, float]:
+    """What the gate reads of the statistics of a partition; only ``documents`` of one without any."""
+    documents = told["documents"]
+    if not documents:
+        return {"documents": 0.0}
+    shared = told["ngrams"][0][1] if told["ngrams"] else 0
+    return {
+        "documents": float(documents),
+        _HAVING: float(told["length"]["p50"]),
+        "largest_domain_share": max((count for _, count in told["domains"]), default=0) / documents,
+        "common_words_share": shared / told["sampled"],
+        **{f"{_LANGUAGE}{name}": count / documents for name, count in told["languages"]},
+    }
+
+
+def contents_of(subject: Subject, *, there: float) -> dict[str, float]:
+    """What the documents are made of that are there now, and how far that is from usual; none without statistics, or of
+    fewer documents than say something.
+
+    ``there`` counts the partition's documents and those that did not change since the last night. Of the latter nothing
+    is known but that they are as usual: a night on which a crawl finds a few pages new says as little as they are few.
+    """
     context, gate = subject.context, subject.context.corpus.gates.clean
     if len(subject.reads) < 2:
         return {}
-    told = subject.reads[1].manifest.details
-    if told["documents"] < gate.usual_documents:
+    own = measured(subject.reads[1].manifest.details)
+    documents = own.pop("documents")
+    if not documents or max(there, documents) < gate.usual_documents:
         return {}
-    earlier = list(good_metrics(context, "clean", before=subject.name, having=_HAVING).values())
-    now = {**_measured(told), _NIGHTS: float(len(earlier))}
-    return now | _compared(now, earlier) if len(earlier) >= _nights(subject) else now
+    earlier = good_metrics(context, "clean", before=subject.name, having=_HAVING)
+    enough = earlier.released or len(earlier.days) >= min(gate.usual_nights, context.corpus.gates.history)
+    if not earlier.days:
+        return {**own, _NIGHTS: 0.0}
+    usual = _usual(earlier.metrics)
+    now = _mixed(own, usual, documents / max(there, documents))
+    return now | {_NIGHTS: float(len(earlier.days))} | (_compared(now, usual) if enough else {})
 
 
 def expect_usual_contents(subject: Subject, numbers: Table, contract: Contract) -> None:
@@ -71,8 +96,8 @@ def _unknown(subject: Subject, metrics: dict[str, float]) -> str | None:
         return "there are no statistics of this very partition (nightshift stats)"
     if _HAVING not in metrics:
         documents = subject.reads[1].manifest.details["documents"]
-        return f"{documents} documents are too few to judge (gates.clean.usual_documents)"
-    if metrics[_NIGHTS] < _nights(subject):
+        return f"{documents} documents, with those unchanged, are too few to judge (gates.clean.usual_documents)"
+    if "length_of_usual" not in metrics:
         return (
             f"{metrics[_NIGHTS]:g} good partition(s) of {gate.usual_documents} documents or more before this one "
             "are too few (gates.clean.usual_nights)"
@@ -80,36 +105,30 @@ def _unknown(subject: Subject, metrics: dict[str, float]) -> str | None:
     return None
 
 
-def _nights(subject: Subject) -> int:
-    gates = subject.context.corpus.gates
-    return min(gates.clean.usual_nights, gates.history)
+def _usual(earlier: list[dict[str, float]]) -> dict[str, float]:
+    """The medians of earlier nights; shares of languages, whose medians need not add up, as parts of their sum."""
+    names = {name for each in earlier for name in each if name.startswith(_LANGUAGE)}
+    names |= {_HAVING, "largest_domain_share", "common_words_share"}
+    usual = {name: median(each.get(name, 0.0) for each in earlier) for name in names}
+    whole = sum(share for name, share in usual.items() if name.startswith(_LANGUAGE)) or 1.0
+    return {name: value / whole if name.startswith(_LANGUAGE) else value for name, value in usual.items()}
 
 
-def _measured(told: dict[str, Any]) -> dict[str, float]:
-    """What later nights are compared with."""
-    documents = told["documents"]
-    shared = told["ngrams"][0][1] if told["ngrams"] else 0
-    return {
-        _HAVING: float(told["length"]["p50"]),
-        "largest_domain_share": max((count for _, count in told["domains"]), default=0) / documents,
-        "common_words_share": shared / told["sampled"],
-        **{f"{_LANGUAGE}{name}": count / documents for name, count in told["languages"]},
-    }
+def _mixed(own: dict[str, float], usual: dict[str, float], fresh: float) -> dict[str, float]:
+    """The numbers of ``own`` documents, which are the share ``fresh`` of all, and of others that are as usual; of the
+    length the geometric mean, as it is compared by its ratio."""
+    names = own.keys() | usual.keys()
+    mixed = {name: fresh * own.get(name, 0.0) + (1 - fresh) * usual.get(name, 0.0) for name in names}
+    return mixed | {_HAVING: own[_HAVING] ** fresh * usual[_HAVING] ** (1 - fresh)}
 
 
-def _compared(now: dict[str, float], earlier: list[dict[str, float]]) -> dict[str, float]:
+def _compared(now: dict[str, float], usual: dict[str, float]) -> dict[str, float]:
     """``language_shift`` is the total variation distance of the shares of languages: half the sum of what they differ
     by; 0 where they are the same, 1 where no language is in both."""
-
-    def usual(name: str) -> float:
-        return median(each.get(name, 0.0) for each in earlier)
-
-    languages = {name for each in (now, *earlier) for name in each if name.startswith(_LANGUAGE)}
-    shares = {name: usual(name) for name in languages}
-    whole = sum(shares.values()) or 1.0  # medians need not add up
+    languages = {name for name in now.keys() | usual.keys() if name.startswith(_LANGUAGE)}
     return {
-        "length_of_usual": now[_HAVING] / usual(_HAVING),
-        "language_shift": sum(abs(now.get(name, 0.0) - share / whole) for name, share in shares.items()) / 2,
-        "largest_domain_rise": now["largest_domain_share"] - usual("largest_domain_share"),
-        "common_words_rise": now["common_words_share"] - usual("common_words_share"),
+        "length_of_usual": now[_HAVING] / usual[_HAVING],
+        "language_shift": sum(abs(now.get(name, 0.0) - usual.get(name, 0.0)) for name in languages) / 2,
+        "largest_domain_rise": now["largest_domain_share"] - usual["largest_domain_share"],
+        "common_words_rise": now["common_words_share"] - usual["common_words_share"],
     }

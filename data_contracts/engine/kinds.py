@@ -79,7 +79,7 @@ def drift_of(kind: Kind, subject: Subject, rows: Measured) -> dict[str, float]:
             now = rows.moments[drift.column].metrics(drift.column)
             having = f"{drift.column}_missing"
             earlier = good_metrics(subject.context, "clean", before=subject.name, having=having)
-            metrics |= now | _moved(now, list(earlier.values()), drift.column)
+            metrics |= now | _moved(now, earlier.metrics, drift.column)
     return metrics
 
 

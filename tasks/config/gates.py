@@ -37,7 +37,7 @@ class CleanGate(Section):
         default_factory=dict, description="language to the share of kept documents that it has at least"
     )
     usual_documents: int = Field(
-        100, ge=1, description="what `stats` says of the documents is compared with usual nights from so many on"
+        100, ge=1, description="`stats` is compared with usual nights from so many documents on, unchanged ones too"
     )
     usual_nights: int = Field(
         3, ge=1, description="usual is the median of so many good partitions at least, or of all of `gates.history`"

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from data_contracts.base import SUITES
+from data_contracts.engine.history import good_metrics
 from tasks.errors import Corrupt, GateFailed
 from tasks.release import release
 from tasks.stats import stats
+from tasks.step import Step
 from tests.gated import AT, DAY, Gated, documents, judge
 from tests.unit.test_gates import gated
 
@@ -62,7 +64,9 @@ def test_a_few_documents_are_neither_judged_nor_usual(gated: Callable[..., Gated
     given = gated(gates={"clean": {"usual_documents": 41, "usual_nights": 1}})
     assert nights(given, 30, 3000) == [True, True]
     details = verdict(given, "2026-11-02")
-    assert skipped(details) == "40 documents are too few to judge (gates.clean.usual_documents)"
+    assert skipped(details) == (
+        "40 documents, with those unchanged, are too few to judge (gates.clean.usual_documents)"
+    )
     assert "median_length" not in details["metrics"]
 
 
@@ -80,11 +84,46 @@ def test_a_shorter_history_than_that_is_enough(gated: Callable[..., Gated]) -> N
 
 
 def test_what_a_person_releases_is_what_is_usual_from_then_on(gated: Callable[..., Gated]) -> None:
+    given = gated(gates={"clean": {"usual_documents": 10}})
+    assert nights(given, 100, 100, 100, 9000) == [True, True, True, False]
+    release(given.context, "clean", "2026-11-04", reason="whole books now", by="ada", at=AT)
+    judge(given, "clean", "2026-11-04")
+    assert nights(given, 9000, 100, day=5) == [True, False], "one night is enough, if a person said so"
+
+
+def test_a_few_new_pages_among_many_unchanged_ones_say_as_little_as_they_are_few(gated: Callable[..., Gated]) -> None:
     given = gated(gates=FEW)
-    assert nights(given, 100, 9000) == [True, False]
-    release(given.context, "clean", "2026-11-02", reason="whole books now", by="ada", at=AT)
-    judge(given, "clean", "2026-11-02")
-    assert nights(given, 9000, day=3) == [True]
+    assert nights(given, 100) == [True]
+    other = [{**row, "length": 9000, "language": "de"} for row in documents()]
+    given.counted(other, "2026-11-02", unchanged=960)
+    assert judge(given, "clean", "2026-11-02")["passed"]
+    assert verdict(given, "2026-11-02")["metrics"]["language_shift"] == pytest.approx(0.04)
+    assert verdict(given, "2026-11-02")["metrics"]["language.en"] == pytest.approx(0.96)
+    given.counted(other, "2026-11-03", unchanged=20)
+    with pytest.raises(GateFailed, match="length_of_usual"):
+        judge(given, "clean", "2026-11-03")
+
+
+def test_pages_drawn_anew_by_another_library_are_not_judged_anew(
+    gated: Callable[..., Gated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = gated(gates=FEW)
+    assert nights(given, 100) == [True]
+    verdicts = given.context.catalog.current("gates/docs/clean/2026-11-01")
+    monkeypatch.setattr("tasks.stats.STEP", Step("stats", 99))
+    assert not stats(given.context, "2026-11-01").noop
+    judge(given, "clean", "2026-11-01")
+    assert given.context.catalog.current("gates/docs/clean/2026-11-01") == verdicts
+
+
+def test_no_more_verdicts_are_read_than_tell_what_is_usual(
+    gated: Callable[..., Gated], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = gated(gates=FEW)
+    nights(given, 100, 100, 100)
+    monkeypatch.setattr("data_contracts.engine.history.LOOKED_AT", 2)
+    found = good_metrics(given.context, "clean", before="2026-11-30", having="median_length")
+    assert list(found.days) == ["2026-11-03", "2026-11-02"]
 
 
 def test_counting_a_day_later_judges_it_again(gated: Callable[..., Gated]) -> None:
