@@ -24,7 +24,8 @@ def resampled(
     the rarest.
 
     ``rows`` counts the whole split by label. How often a row stays is a function of its uid and the seed, so it is the
-    same whatever the sharding; labels that ``rows`` does not know stay as they are.
+    same whatever the sharding; labels that ``rows`` does not know stay as they are. No batch grows: rows that stay more
+    often than once make more batches.
     """
     import numpy as np
     import pyarrow as pa
@@ -37,9 +38,10 @@ def resampled(
     for batch in batches:
         ratios = np.array([wanted.get(label, 1.0) for label in batch["label"].to_pylist()])
         copies = (ratios + _drawn(batch["uid"].to_pylist(), seed)).astype(np.int64)
-        taken = batch.take(pa.array(np.repeat(np.arange(batch.num_rows), copies)))
-        if taken.num_rows:
-            yield taken
+        ends, total = np.cumsum(copies), int(copies.sum())
+        for begin in range(0, total, batch.num_rows or 1):
+            places = np.arange(begin, min(begin + batch.num_rows, total))
+            yield batch.take(pa.array(np.searchsorted(ends, places, side="right")))
 
 
 def _drawn(uids: list[str], seed: int) -> np.ndarray:

@@ -34,7 +34,7 @@ def uids(batches: list[pa.Table], way: Resampling, seed: int = 0) -> list[str]:
 
 @pytest.mark.parametrize(("way", "level", "near"), [("oversample", 900, 60), ("undersample", 11, 9)])
 def test_there_are_about_as_many_rows_of_each_label(way: Resampling, level: int, near: int) -> None:
-    (after,) = resampled([table()], ROWS, way, 0)
+    after = pa.concat_tables(resampled([table()], ROWS, way, 0))
     counts = Counter(after["label"].to_pylist())
     assert set(counts) == {"a", "b", "c"}
     assert all(abs(count - level) < near for count in counts.values()), counts
@@ -44,6 +44,18 @@ def test_there_are_about_as_many_rows_of_each_label(way: Resampling, level: int,
     else:
         assert len(set(after["uid"].to_pylist())) == after.num_rows, "none is there twice"
         assert counts["c"] == 11, "the rarest stays as it is"
+
+
+def test_no_more_rows_are_held_at_a_time_than_came_however_rare_the_label() -> None:
+    rare = pa.table({"uid": [f"r{i}" for i in range(256)], "label": ["rare"] * 256})
+    sizes, seen = [], Counter[str]()
+    for batch in resampled([rare.slice(0, 0), rare], {"rare": 256, "common": 256_100}, "oversample", 0):
+        sizes.append(batch.num_rows)
+        seen.update(batch["uid"].to_pylist())
+    assert max(sizes) == 256
+    assert min(sizes) > 0
+    assert len(seen) == 256
+    assert set(seen.values()) == {1000, 1001}
 
 
 @pytest.mark.parametrize("way", ["oversample", "undersample"])
