@@ -8,6 +8,7 @@ import click
 
 from tasks.command import step_command
 from tasks.errors import BadInput
+from tasks.models._resampling import FEWEST
 from tasks.models.base import labelled
 from tasks.step import Context, Step, StepResult
 from tasks.training import Training
@@ -23,8 +24,8 @@ def combine(context: Context, training: Training) -> StepResult:
     ``counts``: ``rows`` (labelled), ``unlabelled``, ``vocabulary`` (features), ``labels`` ({label: rows}).
 
     Raises:
-        BadInput: nothing can be learned or judged: no labelled rows, one label, no features, an empty
-            validation split, or more workers than rows.
+        BadInput: nothing can be learned or judged: no labelled rows, one label, one too rare to be
+            under-sampled to, no features, an empty validation split, or more workers than rows.
     """
     reads = [
         read(context, training.features(shard), f"prepare --snapshot {training.snapshot_id} --shard {shard}")
@@ -78,6 +79,15 @@ def _require_learnable(training: Training, labels: Counter[str], rows: int, unla
         raise BadInput(
             f"{of} has one label only, {only!r} ({labels.total()} rows): a classifier needs two; check clean.labels "
             f"and train.label ({training.corpus.train.label!r})"
+        )
+    recipe = training.corpus.train.recipe
+    if learns and getattr(recipe.params, "imbalance", None) == "undersample" and min(labels.values()) < FEWEST:
+        # Of all recipes alike, though some draw to the row: one corpus can be trained by each of them.
+        rarest = min(labels, key=lambda label: (labels[label], label))
+        raise BadInput(
+            f"{of} has {labels[rarest]} rows labelled {rarest!r}, too few for train.recipe.{recipe.name}.imbalance: "
+            f"undersample, which leaves about as many of every label and needs {FEWEST}: take oversample, or class "
+            "weights where the recipe has them, or bring more rows of that label"
         )
     if not sum(entry.rows for entry in training.snapshot.of_role("validation")):
         raise BadInput(

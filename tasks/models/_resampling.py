@@ -15,6 +15,9 @@ DESCRIPTION = (
     "what makes rare labels count as much as common ones, in the train split alone: oversample (their rows again), "
     "undersample (fewer rows of common ones); null: nothing"
 )
+FEWEST = 20
+"""Rows that the rarest label must have to be under-sampled to: each label keeps about as many, drawn row by row, and so
+none at all with a chance of about exp(-20), one in 500 million."""
 
 
 def resampled(

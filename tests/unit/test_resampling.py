@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -14,7 +15,7 @@ from tasks.combine import combine
 from tasks.config import Corpus
 from tasks.encode import encode
 from tasks.errors import BadInput
-from tasks.models._resampling import Resampling, resampled
+from tasks.models._resampling import FEWEST, Resampling, resampled
 from tasks.models.naive_bayes import NaiveBayes, NaiveBayesParams
 from tasks.prepare import prepare
 from tasks.step import Context, Shard
@@ -44,6 +45,26 @@ def test_there_are_about_as_many_rows_of_each_label(way: Resampling, level: int,
     else:
         assert len(set(after["uid"].to_pylist())) == after.num_rows, "none is there twice"
         assert counts["c"] == 11, "the rarest stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("way", "level", "deviation"), [("oversample", 390, FEWEST**0.5 / 2), ("undersample", FEWEST, FEWEST**0.5)]
+)
+def test_labels_differ_by_chance_no_more_than_the_page_on_strategies_says_and_none_is_lost(
+    way: Resampling, level: int, deviation: float
+) -> None:
+    rare = 20 if way == "oversample" else 1
+    labels = [f"{i}" for i in range(20) for _ in range(390 if i >= rare else FEWEST)] + ["c"] * level
+    whole = pa.table({"uid": [f"u{i}" for i in range(len(labels))], "label": labels})
+    found = []
+    for seed in range(20):
+        batches = resampled([whole], Counter(labels), way, seed)
+        counts = Counter(label for batch in batches for label in batch["label"].to_pylist())
+        assert counts["c"] == level, "to which the others are sampled"
+        found += [counts[f"{i}"] for i in range(20)]
+    assert min(found) > 0
+    assert abs(np.mean(found) - level) < deviation / 4
+    assert deviation * 0.8 < np.std(found) < deviation * 1.1
 
 
 def test_no_more_rows_are_held_at_a_time_than_came_however_rare_the_label() -> None:
@@ -96,10 +117,34 @@ def test_examples_of_the_train_split_are_as_many_of_each_label_and_validation_is
     assert counts == {"rows": 380, "validation": 40, "unlabelled": 0, "unseen": 0}
 
 
+@pytest.mark.parametrize("name", ["naive_bayes", "decision_tree", "tfidf_forest", "logistic"])
+def test_under_sampling_to_too_few_rows_is_bad_input_of_every_recipe_before_anything_is_trained(
+    name: str,
+    make_context: Callable[..., Context],
+    make_corpus: Callable[..., Corpus],
+    make_snapshot: Callable[..., Manifest],
+) -> None:
+    def combined(rarest: int, way: Resampling) -> dict[str, int]:
+        labels = ["common"] * 60 + ["rare"] * rarest + ["seldom"] * 30
+        rows = [{"text": f"{label} words here", "label": label} for label in labels]
+        context = make_context(make_corpus(train={"recipe": {name: {"imbalance": way}}, "shards": 3}))
+        training = Training.of(context.corpus, make_snapshot(context, train=rows, validation=rows[:4]))
+        for shard in training.shards:
+            prepare(context, training, shard)
+        counts: dict[str, int] = combine(context, training).counts["labels"]
+        return counts
+
+    said = rf"has {FEWEST - 1} rows labelled 'rare'.*{name}\.imbalance: undersample.* {FEWEST}: take oversample"
+    with pytest.raises(BadInput, match=said):
+        combined(FEWEST - 1, "undersample")
+    assert combined(FEWEST, "undersample")["rare"] == FEWEST
+    assert combined(2, "oversample")["rare"] == 2
+
+
 def test_a_shard_that_is_left_without_a_row_says_what_to_do() -> None:
     made = NaiveBayes(NaiveBayesParams(imbalance="undersample", min_df=1), 0)
-    labels = ["a"] * 400 + ["b"]
-    rows = pa.table({"uid": [f"u{i}" for i in range(401)], "text": ["word"] * 401, "label": labels})
-    features = made.combine([made.count(iter([rows]))], 401)
-    with pytest.raises(BadInput, match=r"undersample leaves shard 1/200 no row, since a label has only 1 of them"):
-        made.fit(iter([rows.slice(0, 2)]), features, Shard(1, 200))
+    labels = ["a"] * 400 + ["b"] * FEWEST
+    rows = pa.table({"uid": [f"u{i}" for i in range(420)], "text": ["word"] * 420, "label": labels})
+    features = made.combine([made.count(iter([rows]))], 420)
+    with pytest.raises(BadInput, match=r"undersample leaves shard 1/210 no row, since a label has only 20 of them"):
+        made.fit(iter([rows.slice(0, 2)]), features, Shard(1, 210))
