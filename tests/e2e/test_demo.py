@@ -148,8 +148,10 @@ def test_the_demo_after_a_kill_goes_on_to_a_champion(done: tuple[Demo, str]) -> 
     assert summary["partition"] == datetime.now(UTC).date().isoformat()
     assert 0 < summary["seconds"] < 600
     assert "sklearn, with confidence" in said, "the champion names the library of a page"
-    for step in ("crawl", r"clean\[0\]", "dedup"):
-        assert re.search(rf"✓ {step} +\d+\.\d s  \d+ documents \(\d+/s\)", said), f"no rate of {step}:\n{said}"
+    rate = r"\d+ documents \(\d+/s\)"
+    # The kill may have come after the crawl's manifest and before the end of its task, which then has nothing to do.
+    for step, told in (("crawl", rf"({rate}|unchanged; \d+ documents)"), (r"clean\[0\]", rate), ("dedup", rate)):
+        assert re.search(rf"✓ {step} +\d+\.\d s  {told}", said), f"no rate of {step}:\n{said}"
     unfolded = "".join(said.split())  # where the terminal is narrow, an address takes several lines
     for address in (*summary["report"], summary["champion"]["model"], summary["backup"]["url"], summary["web_ui"]):
         assert address in unfolded, said
