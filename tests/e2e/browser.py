@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from types import TracebackType
@@ -59,9 +60,20 @@ found => {
 """Where an element can be clicked; null while something lies over it."""
 
 
-def find_chromium() -> str | None:
-    """The program of an installed Chromium; None where there is none."""
-    return next(filter(None, map(shutil.which, NAMES)), None)
+def find_chromium(deadline: float = 30.0) -> str | None:
+    """The program of an installed Chromium; None where there is none that tells its version in ``deadline`` seconds.
+
+    Ubuntu's ``chromium-browser`` may be a script that only says to install a snap.
+    """
+    return next((program for program in filter(None, map(shutil.which, NAMES)) if _runs(program, deadline)), None)
+
+
+def _runs(program: str, deadline: float) -> bool:
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        return subprocess.run([program, "--version"], timeout=deadline, check=False, **quiet).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 class Refused(Exception):

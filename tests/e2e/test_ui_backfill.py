@@ -18,7 +18,7 @@ pytestmark = [
     pytest.mark.e2e,
     pytest.mark.timeout(1200),
     pytest.mark.skipif(
-        CHROMIUM is None, reason="no Chromium on PATH; Debian's package brings one: apt-get install chromium"
+        CHROMIUM is None, reason="no Chromium on PATH that runs; Debian's package brings one: apt-get install chromium"
     ),
 ]
 
