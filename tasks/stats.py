@@ -30,6 +30,8 @@ def stats(context: Context, partition: str) -> StepResult:
     """Make ``stats/<corpus>/<partition>`` of the cleaned partition, and ``stats/<corpus>/trend.html`` anew.
 
     A partition that gate clean rejected is counted too: that is when people look, and the gate may judge it again.
+    One that cannot be counted, since it lacks a column, is no failure and commits nothing: what is wrong with a
+    partition is for the gate to say, which then compares nothing. ``counts`` are empty.
 
     Raises:
         BadInput: the partition is not united yet.
@@ -49,14 +51,19 @@ def stats(context: Context, partition: str) -> StepResult:
         return StepResult("stats", corpus, catalog.url(folder), partition, True, done.counts)
 
     from tasks.reports.sheets import partition_page
-    from tasks.reports.statistics import measure
+    from tasks.reports.statistics import Uncountable, measure
 
     with tempfile.TemporaryDirectory(prefix="nightshift-stats-") as scratch:
         local = [
             catalog.fetch(entry, Path(scratch) / str(number) / Path(entry.key).name)
             for number, entry in enumerate(cleaned.of_role("documents"))
         ]
-        numbers = measure(local)
+        try:
+            numbers = measure(local)
+        except Uncountable as reason:
+            context.log.warning("not counted: gate clean will judge without statistics", why=str(reason))
+            said = f"not counted, gate clean will judge: {reason}"
+            return StepResult("stats", corpus, catalog.url(source), partition, message=said)
         page = Path(scratch) / "statistics.html"
         page.write_text(partition_page(corpus, partition, numbers, cleaned.counts), encoding="utf-8")
         sha256 = hashlib.sha256(page.read_bytes()).hexdigest()

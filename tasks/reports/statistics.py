@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from tasks.cleaning.keys import scan
 
@@ -28,8 +29,14 @@ _DISTINCT = 50_000
 _SHOWN = 25
 
 
+class Uncountable(Exception):
+    """A partition whose numbers would say nothing: a column is missing, of another type, or without any value."""
+
+
 class Statistics:
     """Takes a partition's batches of documents, and tells what they are made of.
+
+    Whether a value may be missing is for gate clean to say: what is there is counted, and what is not is left out.
 
     >>> found = Statistics()
     >>> found.add(batch)  # with COLUMNS
@@ -47,20 +54,28 @@ class Statistics:
     def add(self, documents: pa.RecordBatch) -> None:
         """Count a batch of documents."""
         self._documents += documents.num_rows
-        lengths = documents.column("length").to_numpy()
+        lengths = documents.column("length").drop_null().to_numpy()
         self._characters += int(lengths.sum())
         self._lengths += np.bincount(np.searchsorted(EDGES, lengths, side="right"), minlength=len(EDGES) + 1)
-        text = documents.column("text")
+        text = documents.column("text").drop_null()
         self._bytes += pc.sum(pc.binary_length(text)).as_py() or 0
         # Runs of space are what a cleaned text has none of, so their number is that of the words.
-        self._words += (pc.sum(pc.count_substring_regex(text, r"\s+")).as_py() or 0) + documents.num_rows
+        self._words += (pc.sum(pc.count_substring_regex(text, r"\s+")).as_py() or 0) + len(text)
         for name, counter in self._counts.items():
             for value in pc.value_counts(documents.column(name)).to_pylist():
                 counter.add(value["values"] or "", value["counts"])
         self._draw(documents)
 
     def numbers(self) -> dict[str, Any]:
-        """Counts, distributions and frequent n-grams, as JSON has them."""
+        """Counts, distributions and frequent n-grams, as JSON has them.
+
+        Raises:
+            Uncountable: there are documents, but no length of any, or none to draw a sample of.
+        """
+        if self._documents and not self._lengths.any():
+            raise Uncountable("no document has a value in column length")
+        if self._documents and not self._sample:
+            raise Uncountable("no document has a text and an id in columns text and uid")
         return {
             "documents": self._documents,
             "characters": self._characters,
@@ -79,6 +94,10 @@ class Statistics:
 
     def _draw(self, documents: pa.RecordBatch) -> None:
         # The smallest uids are a fair sample, and the same whatever the order of the rows.
+        whole = pc.and_(
+            pc.match_substring_regex(documents.column("uid"), "^[0-9a-f]+$"), pc.is_valid(documents.column("text"))
+        )
+        documents = documents.filter(whole)  # and not where it is null
         for place, uid in enumerate(documents.column("uid").to_pylist()):
             key = -int(uid, 16)
             if len(self._sample) < _SAMPLE:
@@ -97,12 +116,12 @@ class Statistics:
 
     def _quantile(self, share: float) -> int | None:
         """About the length that so many documents do not exceed: those of a bin are taken to lie evenly in it."""
-        if not self._documents:
-            return None
         below = np.cumsum(self._lengths)
-        place = min(int(np.searchsorted(below, share * self._documents)), len(EDGES) - 1)
+        if not (known := int(below[-1])):
+            return None
+        place = min(int(np.searchsorted(below, share * known)), len(EDGES) - 1)
         low, count = EDGES[place - 1] if place else 1, int(self._lengths[place])
-        within = (share * self._documents - int(below[place]) + count) / count if count else 1.0
+        within = (share * known - int(below[place]) + count) / count if count else 1.0
         return round(low * math.pow(EDGES[place] / low, min(within, 1.0)))
 
 
@@ -131,8 +150,21 @@ def _ends(text: str) -> str:
 
 
 def measure(paths: Sequence[Path]) -> dict[str, Any]:
-    """The numbers of a partition's document files."""
-    found = Statistics()
+    """The numbers of a partition's document files.
+
+    Raises:
+        Uncountable: names the column that a file lacks or has of another type, or that is without any value.
+    """
+    from tasks.cleaning import schema
+    from tasks.config.corpus import Clean
+
+    expected, found = schema.documents(Clean()), Statistics()
+    for path in paths:
+        there = pq.read_schema(path)
+        for name in Statistics.COLUMNS:
+            kind = str(there.field(name).type).removeprefix("large_") if name in there.names else "missing"
+            if kind != (wanted := str(expected.field(name).type)):
+                raise Uncountable(f"column {name} of {path.name} is {kind}, expected {wanted}")
     for batch in scan(paths, Statistics.COLUMNS):
         found.add(batch)
     return found.numbers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -12,8 +13,10 @@ from data_contracts.base import SUITES
 from data_contracts.engine.history import good_metrics
 from tasks.errors import Corrupt, GateFailed
 from tasks.release import release
+from tasks.reports.statistics import Statistics
 from tasks.stats import stats
 from tasks.step import Step
+from tests.gate_cases import Case, clean
 from tests.gated import AT, DAY, Gated, documents, judge
 from tests.unit.test_gates import gated
 
@@ -172,3 +175,54 @@ def test_rows_that_are_no_prose_are_not_counted_and_nothing_is_said_of_it(gated:
     given = gated(kind={"table": {"columns": {"x": {"type": "number"}}}}, train={"recipe": "kmeans"})
     given.counted(documents())
     assert [each.folder for each in SUITES.get("clean").reads(given.context, DAY)] == [f"clean/docs/{DAY}"]
+
+
+def breaks(*expectations: str) -> list[Case]:
+    return [case for case in clean.CASES if case.fails in expectations]
+
+
+@pytest.mark.parametrize("case", breaks("uid_there", "uid_form", "length_there", "language_there"), ids=str)
+def test_a_day_of_faulty_rows_is_counted_and_the_gate_says_what_is_wrong(
+    case: Case, gated: Callable[..., Gated]
+) -> None:
+    given = gated(gates=FEW)
+    nights(given, 14)
+    case.commit(given)
+    assert stats(given.context, DAY).counts["documents"] == 40
+    with pytest.raises(GateFailed, match=case.fails):
+        judge(given, "clean")
+    failures = verdict(given, DAY)["failures"]
+    assert re.search(case.shows, "".join(failures))
+    assert verdict(given, DAY)["metrics"]["length_of_usual"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("case", breaks("columns"), ids=lambda case: case.shows)
+def test_a_day_without_a_column_passes_stats_and_the_gate_says_what_is_wrong(
+    case: Case, gated: Callable[..., Gated], capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = gated(gates=FEW)
+    case.commit(given)
+    counted = stats(given.context, DAY)
+    lacking = next((name for name in Statistics.COLUMNS if re.search(rf"\b{name}\b", case.shows)), None)
+    # A column that is not counted, such as url, keeps nothing else from being counted.
+    assert (given.context.catalog.current(f"stats/docs/{DAY}") is None) == (lacking is not None)
+    if lacking:
+        assert f"column {lacking} of documents-" in counted.message
+        assert "gate clean will judge" in counted.message
+        warned = capsys.readouterr().out
+        assert "warning" in warned
+        assert f"column {lacking} of documents-" in warned
+    with pytest.raises(GateFailed, match="columns"):
+        judge(given, "clean")
+    assert re.search(case.shows, "".join(verdict(given, DAY)["failures"]))
+
+
+@pytest.mark.parametrize("column", ["length", "uid", "text"])
+def test_a_day_in_which_a_column_is_empty_is_judged_without_statistics(
+    column: str, gated: Callable[..., Gated]
+) -> None:
+    given = gated(gates=FEW)
+    given.counted([{**row, column: None} for row in documents()])
+    with suppress(GateFailed):
+        judge(given, "clean")
+    assert skipped(verdict(given, DAY)) == "there are no statistics of this very partition (nightshift stats)"

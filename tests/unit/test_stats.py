@@ -167,6 +167,40 @@ def test_a_day_that_was_not_united_is_refused(make_context: Callable[..., Contex
         stats(make_context(), "2026-11-20")
 
 
+def test_what_a_document_lacks_is_not_counted_and_the_rest_is() -> None:
+    whole = [document(n, f"Page {n} of the same night.") for n in range(8)]
+    lacking = [{**document(10 + n, "One of the same night."), name: None} for n, name in enumerate(Statistics.COLUMNS)]
+    found = Statistics()
+    found.add(batch(*whole, *lacking, document(20, "No id of the same night.", uid="XYZ")))
+    told = found.numbers()
+    assert told["documents"] == 8 + 6 + 1
+    assert told["characters"] == sum(row["length"] or 0 for row in (*whole, *lacking)) + 24
+    assert sum(told["lengths"]) == 14
+    assert told["length"]["p50"] == pytest.approx(24, rel=0.34)  # a bin
+    assert told["words"] == 6 * 8 + 5 * 5 + 6
+    assert (told["languages"], told["domains"]) == ([("en", 14), ("", 1)], [("a", 14), ("", 1)])
+    assert told["sampled"] == 8 + 4  # neither without a text nor without an id
+    assert told["ngrams"][0] == ("of the same night.", 12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([document(1, "One page.", length=None)], "no document has a value in column length"),
+        ([document(1, "One page.", uid=None)], "no document has a text and an id"),
+        ([{**document(1, "One page."), "text": None}, document(2, "Two.", uid="")], "no document has a text and an id"),
+    ],
+)
+def test_a_day_without_a_value_is_not_counted_but_succeeds(
+    rows: list[dict[str, Any]], said: str, commit: Callable[..., Context]
+) -> None:
+    context = commit("2026-11-20", rows, {})
+    told = stats(context, "2026-11-20")
+    assert told.message.startswith(f"not counted, gate clean will judge: {said}")
+    assert not told.noop
+    assert list(context.store.list("stats/")) == []
+
+
 def test_the_order_of_the_rows_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(statistics, "_SAMPLE", 10)
     rows = [document(n, f"This is page {n % 7} of the night, and it is one of many.") for n in range(60)]
