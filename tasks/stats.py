@@ -93,13 +93,10 @@ def stats(context: Context, partition: str) -> StepResult:
 def _trend(context: Context, partition: str, details: Mapping[str, Any]) -> str:
     """Draw the trend up to the newest partitions anew; no manifest commits it, for it is made of what they say."""
     from tasks.reports.sheets import DAYS, trend_page
+    from tasks.reports.trend import counted_days
 
-    corpus, catalog = context.corpus.corpus, context.catalog
-    known = {folder.rpartition("/")[2] for folder in catalog.folders(f"stats/{corpus}")} | {partition}
-    days = {partition: details}
-    for day in sorted(known)[-DAYS:]:
-        if day != partition and (manifest := catalog.current(f"stats/{corpus}/{day}")) is not None:
-            days[day] = manifest.details
+    corpus = context.corpus.corpus
+    days = counted_days(context, partition, details, most=DAYS)
     key = f"stats/{corpus}/trend.html"
     context.store.write(key, trend_page(corpus, days).encode())
     return context.store.url_of(key)

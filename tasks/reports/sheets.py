@@ -10,6 +10,7 @@ from typing import Any
 from tasks.reports import charts
 from tasks.reports.colours import CHAMPION, TEST
 from tasks.reports.statistics import NGRAM
+from tasks.reports.trend import Day
 
 DAYS = 60
 """So many newest partitions a trend shows."""
@@ -39,34 +40,34 @@ def partition_page(corpus: str, partition: str, numbers: Mapping[str, Any], coun
     )
 
 
-def trend_page(corpus: str, days: Mapping[str, Mapping[str, Any]]) -> str:
-    """The page over partitions: day to the numbers of its manifest."""
+def trend_page(corpus: str, days: Mapping[str, Day]) -> str:
+    """The page over partitions."""
     shown = sorted(days)[-DAYS:]
     told = [days[day] for day in shown]
     reasons: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     for each in told:
-        reasons.update(each["rejected"])
-        languages.update(dict(each["languages"]))
+        reasons.update(each.rejected)
+        languages.update(dict(each.languages))
     charted = {
         "documents": charts.lines(
-            shown, {"seen": [each["seen"] for each in told], "kept": [each["documents"] for each in told]}, "documents"
+            shown, {"seen": [each.seen for each in told], "kept": [each.documents for each in told]}, "documents"
         ),
-        "tokens": charts.lines(shown, {"tokens": [each["tokens"] for each in told]}, "tokens, about"),
+        "tokens": charts.lines(shown, {"tokens": [each.tokens for each in told]}, "tokens, about"),
         "lengths": charts.lines(
             shown,
-            {name: [each["length"][name] for each in told] for name in ("p10", "p50", "p90")},
+            {name: [getattr(each.length, name) for each in told] for name in ("p10", "p50", "p90")},
             "characters",
             logarithmic=True,
         ),
         "rejected": charts.stacked(
             shown,
-            _shares([each["rejected"] for each in told], reasons, [each["seen"] for each in told]),
+            _shares([each.rejected for each in told], reasons, [each.seen for each in told]),
             "share of what was seen",
         ),
         "languages": charts.stacked(
             shown,
-            _shares([dict(each["languages"]) for each in told], languages, [each["documents"] for each in told]),
+            _shares([dict(each.languages) for each in told], languages, [each.documents for each in told]),
             "share of documents",
         ),
     }

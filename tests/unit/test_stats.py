@@ -120,6 +120,36 @@ def test_a_trend_shows_the_newest_days_and_reads_no_others(
     assert "2 partitions, 2026-11-19 to 2026-11-20" in html
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace(b'"seen"', b'"sen"'),
+        lambda text: text.replace(b'"p50": ', b'"p50": "long", "p51": '),
+        lambda text: text.replace(b'"rejected": {', b'"rejected": {"short": -1, '),
+    ],
+    ids=["cut", "a key less", "a word for a number", "less than none"],
+)
+def test_a_damaged_day_is_left_out_of_the_trend_and_named(
+    damage: Callable[[bytes], bytes], commit: Callable[..., Context], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for day in ("2026-11-18", "2026-11-19"):
+        context = commit(day, [document(1, f"Page of {day}.")], {"empty": 1})
+        stats(context, day)
+    pointer = "stats/docs/2026-11-19/_manifest.json"
+    whole = context.store.read(pointer)
+    assert damage(whole) != whole
+    context.store.write(pointer, damage(whole))
+    context = commit("2026-11-20", [document(1, "Page of today.")], {"empty": 1})
+    capsys.readouterr()
+    assert stats(context, "2026-11-20").counts["documents"] == 1
+    html = context.store.read("stats/docs/trend.html").decode()
+    assert [day for day in ("18", "19", "20") if f"<td>2026-11-{day}</td>" in html] == ["18", "20"]
+    (warned,) = [line for line in capsys.readouterr().out.splitlines() if "left out of the trend" in line]
+    assert pointer in warned
+    assert "nightshift stats --corpus docs --partition 2026-11-19" in warned
+
+
 def test_an_unchanged_day_makes_no_page_and_no_trend_anew(commit: Callable[..., Context]) -> None:
     context = commit("2026-11-20", [document(1, "One page.")], {})
     stats(context, "2026-11-20")
