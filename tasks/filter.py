@@ -15,6 +15,7 @@ from tasks.clean import commit_shard, load_raw, refilterable, shard_count, shard
 from tasks.command import step_command
 from tasks.config import Corpus
 from tasks.errors import BadInput
+from tasks.kinds.base import kind_of
 from tasks.step import Context, Shard, StepResult
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def command(context: Context, partition: str, changes: tuple[str, ...], dry_run:
 
     Shows each changed threshold over the partition, then moves rows between documents and rejects, and unites the
     shards again: the same rows as `clean` and `dedup` with these filters, from the texts and values on the store.
-    `clean` finds the work done, if the YAML says the same. What follows (gate, split, upload) is yours to run.
+    `clean` finds the work done, if the YAML says the same. What follows (stats of texts, gate clean, split, upload)
+    is yours to run.
     """
     return refilter(context, partition, changes, dry_run=dry_run, show=lambda line: click.echo(line, err=True))
 
@@ -90,7 +92,9 @@ def refilter(
         judged = sum(each.again for each in found.values())
     united = dedup(context, partition)
     context.log.info("filtered", judged_again=judged, **counts)
-    said = f"{judged} row(s) judged again; next: gate clean, split, upload"
+    # The statistics are of the partition as it was: without new ones gate clean would compare nothing.
+    counted = "stats, " if kind_of(corpus.clean).prose else ""
+    said = f"{judged} row(s) judged again; next: {counted}gate clean, split, upload"
     if changes:
         said += "; put --set into the YAML, or the next clean of this day goes back to what it says"
     return StepResult(

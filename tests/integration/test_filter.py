@@ -19,6 +19,7 @@ from tasks.config import Corpus
 from tasks.dedup import dedup
 from tasks.errors import BadInput
 from tasks.filter import changed, refilter
+from tasks.kinds.documents import Documents
 from tasks.step import Context
 from tests.conftest import CORPUS
 from tests.integration.test_clean_steps import DAY, Warc, article, commit_raw, rows
@@ -201,9 +202,24 @@ def test_the_command_filters_a_partition(cleaned: Callable[..., Context], tmp_pa
     assert done.exit_code == 0, done.output
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["counts"]["kept"] == partition(context).counts["kept"] < told["counts"]["before"]["kept"]
-    assert "put --set into the YAML" in told["message"]
+    assert "judged again; next: stats, gate clean, split, upload; put --set into the YAML" in told["message"]
     assert "length.min_words: 60 -> 130" in done.stderr
     assert run("--set", "no.such=1").exit_code == 2
+
+
+@pytest.mark.parametrize(("prose", "first"), [(True, "stats, gate clean"), (False, "gate clean")])
+def test_texts_are_to_be_counted_again_before_the_gate(
+    prose: bool,
+    first: str,
+    cleaned: Callable[..., Context],
+    make_context: MakeContext,
+    make_corpus: MakeCorpus,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cleaned(min_words=60)
+    stricter = make_context(make_corpus(clean=settings(min_words=130)))
+    monkeypatch.setattr(Documents, "prose", prose)
+    assert refilter(stricter, DAY).message.endswith(f"judged again; next: {first}, split, upload")
 
 
 def test_a_day_that_was_not_cleaned_is_refused(
