@@ -33,7 +33,9 @@ def lengths(counts: Sequence[int]) -> Markup:
             told = f"{low:,} to {high:,} characters: {counts[place]:,}"
             drawing.bar(x, scale.at(counts[place]), wide - 1, scale.height(counts[place]), CANDIDATE, told)
         if place < len(EDGES) and place % 8 == 0:  # a power of ten
-            drawing.text(x + wide, drawing.height - _BOTTOM + 2, f"{EDGES[place]:,}", anchor="middle", colour=SOFT)
+            said = f"{EDGES[place]:,}"
+            middle = min(x + wide, _WIDE - width_of(said) / 2)
+            drawing.text(middle, drawing.height - _BOTTOM + 2, said, anchor="middle", colour=SOFT)
     drawing.text((_LEFT + _WIDE) / 2, drawing.height - 4, "characters", anchor="middle", colour=SOFT)
     return drawing.markup()
 
@@ -60,7 +62,8 @@ def lines(
     days: Sequence[str], series: Mapping[str, Sequence[float | None]], label: str, *, logarithmic: bool = False
 ) -> Markup:
     """Numbers day by day; a gap where a day has none."""
-    drawing, top = Drawing(_WIDE, 230, label), 26
+    drawing = Drawing(_WIDE, 230, label)
+    top = drawing.legend([_short(name if len(series) > 1 else label) for name in series], SERIES, _LEFT)
     known = [value for values in series.values() for value in values if value is not None]
     scale = _Heights(max(known, default=0), top, drawing.height - _BOTTOM)
     if logarithmic and (above := [value for value in known if value > 0]):
@@ -76,13 +79,13 @@ def lines(
             drawing.line([(places[place], scale.at(value)) for place, value in run], colour)
         for place, value in (point for run in _runs(values) for point in run):
             drawing.dot(places[place], scale.at(value), colour, f"{days[place]}, {name}: {value:,}")
-    drawing.legend([name if len(series) > 1 else label for name in series], SERIES, _LEFT)
     return drawing.markup()
 
 
 def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: str) -> Markup:
     """Shares of each day, one upon the other."""
-    drawing, top = Drawing(_WIDE, 230, label), 26
+    drawing = Drawing(_WIDE, 230, label)
+    top = drawing.legend([_short(name) for name in parts], SERIES, _LEFT)
     sums = [sum(values[place] for values in parts.values()) for place in range(len(days))]
     scale = _Heights(max(sums, default=0), top, drawing.height - _BOTTOM)
     drawing.axis([(scale.at(each), f"{100 * each:.3g} %") for each in scale.ticks], _LEFT, _WIDE - _RIGHT)
@@ -95,7 +98,6 @@ def stacked(days: Sequence[str], parts: Mapping[str, Sequence[float]], label: st
                 told, y = f"{days[place]}, {name}: {value:.1%}", scale.at(base[place] + value)
                 drawing.bar(places[place] - wide / 2, y, wide, scale.at(base[place]) - y, colour, told)
         base = [low + value for low, value in zip(base, values, strict=True)]
-    drawing.legend(list(parts), SERIES, _LEFT)
     return drawing.markup()
 
 

@@ -15,6 +15,8 @@ from tasks.reports.colours import GRID, INK, SOFT
 
 _LETTER = 0.56
 """About so wide is a letter, of its size."""
+_LINE = 18
+"""So high is a line of a legend."""
 
 
 class Drawing:
@@ -58,12 +60,17 @@ class Drawing:
         place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}" fill="{colour}"'
         self._add("text", place, title, escape(said))
 
-    def legend(self, names: Sequence[str], colours: Sequence[str], left: float) -> None:
-        """Which colour is which, in one line at the top."""
+    def legend(self, names: Sequence[str], colours: Sequence[str], left: float) -> float:
+        """Which colour is which, at the top, in as many lines as that takes; the y from which on there is room."""
+        x, y = left, 3.0
         for name, colour in zip(names, colours, strict=False):
-            self.bar(left, 3, 10, 10, colour)
-            self.text(left + 15, 12, name)
-            left += 15 + width_of(name) + 16
+            wide = 15 + width_of(name)
+            if x > left and x + wide > self.width:
+                x, y = left, y + _LINE
+            self.bar(x, y, 10, 10, colour)
+            self.text(x + 15, y + 9, name)
+            x += wide + 16
+        return y + _LINE + 5
 
     def axis(self, levels: Sequence[tuple[float, str]], left: float, right: float) -> None:
         """Horizontal lines at heights, each with what it means at its left."""

@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from tasks.reports import charts
+from tasks.reports.colours import SERIES
 from tasks.reports.statistics import EDGES
-from tasks.reports.svg import decades, ticks
+from tasks.reports.svg import decades, ticks, width_of
 
 DAYS = [f"2026-11-{day:02}" for day in range(1, 31)]
 EVIL = "</text><script>alert(1)</script>&\"'"
@@ -22,7 +23,26 @@ def parsed(picture: str) -> ET.Element:
     for each in root.iter():
         for axis, most in (("x", width), ("cx", width), ("y", height), ("cy", height)):
             assert 0 <= float(each.attrib.get(axis, 0)) <= most, each.attrib
+        assert 0 <= begin(each) <= end(each) <= width + 0.1, (each.attrib, each.text)
     return root
+
+
+def begin(each: ET.Element) -> float:
+    """The x at which a rectangle or a text begins."""
+    before = {"middle": 0.5, "end": 1.0}.get(each.attrib.get("text-anchor", "start"), 0.0)
+    return float(each.attrib.get("x", 0)) - before * wide(each)
+
+
+def end(each: ET.Element) -> float:
+    """The x at which it ends."""
+    return begin(each) + wide(each)
+
+
+def wide(each: ET.Element) -> float:
+    if each.tag == "text":
+        said = (each.text or "") + "".join(child.tail or "" for child in each)  # without its title
+        return width_of(said, int(each.attrib["font-size"]))
+    return float(each.attrib.get("width", 0))
 
 
 def titles(picture: str) -> list[str]:
@@ -60,6 +80,26 @@ def test_shares_stand_upon_each_other_from_the_ground_up() -> None:
     assert first["x"] == above["x"]
     assert float(above["y"]) + float(above["height"]) == pytest.approx(float(first["y"]), abs=0.11)
     assert float(first["height"]) == pytest.approx(3 * float(above["height"]), abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("names", "lines"),
+    [
+        (["en", "de"], 1),
+        (["empty", *(f"gopher_repetition.top_{n}_grams" for n in range(2, 7)), "(other)"], 3),
+        ([f"{n}{'x' * 200}" for n in range(7)], 3),
+    ],
+    ids=["short", "reasons", "longer than the picture"],
+)
+def test_a_legend_takes_the_lines_that_it_needs_and_the_plot_begins_below(names: list[str], lines: int) -> None:
+    day = {name: [1 / len(names)] for name in names}
+    for picture in (charts.stacked(DAYS[:1], day, "share"), charts.lines(DAYS[:1], day, "share")):
+        root = parsed(picture)
+        marks = [each for each in root.iter("rect") if each.attrib["width"] == each.attrib["height"] == "10.0"]
+        assert [each.attrib["fill"] for each in marks] == list(SERIES[: len(names)])
+        assert len({each.attrib["y"] for each in marks}) == lines
+        lowest = max(float(each.attrib["y"]) for each in marks) + 10
+        assert min(float(each.attrib["y1"]) for each in root.iter("line")) > lowest
 
 
 @pytest.mark.parametrize(
