@@ -51,7 +51,7 @@ def told(count: int, text: str) -> list[Any]:
 
 CASES = [
     *(
-        Case("clean", "columns", without(name), shows=rf"column|{name}")
+        Case("clean", "columns", without(name), shows=rf"\b({name})\b")
         for name in ("uid", "url", "text", "label", "language", "length", "digest", "group")
     ),
     Case(
