@@ -21,8 +21,9 @@ _BROKEN = (
     lzma.LZMAError,
     EOFError,
     NotImplementedError,
-    # Numbers and names in headers that are none.
+    # Numbers and names in headers that are none, or that no machine holds.
     ValueError,
+    OverflowError,
 )
 # Encrypted, packed in a way that nobody knows, or cut by bzip2's own account; or by LZMA's account in need of gigabytes
 # to unpack what is no larger than a document.
@@ -60,14 +61,16 @@ def members(path: Path, name: str, limit: int) -> Iterator[Member]:
     """
     try:
         yield from _zip(path, limit) if zipfile.is_zipfile(path) else _tar(path, limit)
-    except _BROKEN as error:
+    except (*_BROKEN, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system, and not bzip2's "Invalid data stream"
         raise BadInput(f"{name}: the archive is damaged or cut off, so none of it is taken: {error}") from error
 
 
 def _zip(path: Path, limit: int) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):  # `is_dir` fails of a name that is empty
                 continue
             if info.file_size > limit:
                 yield Member(_named(info.filename), info.file_size, fault="too_large", detail=str(info.file_size))

@@ -114,7 +114,10 @@ class Images(Kind):
             return Row(reason="too_small", value=f"{image.width}x{image.height}")
         if image.mode in _BOUNDLESS:
             return Row(reason="depth", value=image.mode, detail="32 bits a pixel, of which none is known to be white")
-        image = self._plain(image)
+        try:
+            image = self._plain(image)
+        except _SPOILT as error:  # a pixel names a colour that the palette lacks
+            return Row(reason="corrupt", value=kind, detail=str(error)[:500])
         # The bytes as they came, unless something about the picture had to change.
         same = image.size == found.size and image.mode == found.mode and kind in ("png", "jpeg")
         if not (same and _upright(found) and getattr(found, "n_frames", 1) == 1):

@@ -200,6 +200,8 @@ def _cell(value: Any, column: Column) -> float | str | None:
         number = float(value)
     except (TypeError, ValueError):
         raise ValueError("not_a_number", value) from None
+    except OverflowError:  # a whole number of hundreds of digits
+        raise ValueError("out_of_range", value) from None
     if math.isnan(number):
         return None
     least, most = column.min, column.max

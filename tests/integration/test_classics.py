@@ -123,11 +123,13 @@ def test_a_number_of_a_tables_rows(recipe: Any, tmp_path: Path) -> None:
 def test_rows_out_of_range_are_rejected_and_too_many_stop_the_night(tmp_path: Path) -> None:
     rows, kind = diabetes()
     kind["table"]["columns"]["bmi"] |= {"min": 10, "max": 60}
-    few = [{**row, **({"bmi": 999.0} if i < 4 else {"age": "old"} if i < 6 else {})} for i, row in enumerate(rows)]
+    faults: dict[int, dict[str, Any]] = {i: {"bmi": 999.0} for i in range(4)}
+    faults |= {4: {"age": "old"}, 5: {"age": "?!"}, 6: {"age": 10**400}}  # the last is a number, and no float
+    few = [{**row, **faults.get(i, {})} for i, row in enumerate(rows)]
     chain = table(tmp_path, few, kind, "linear_regression")
     chain.ingest()
     clean = chain.context.catalog.load(f"clean/docs/{DAY}", made_by="dedup")
-    assert clean.counts["rejected"] == {"not_a_number": 2, "out_of_range": 4}
+    assert clean.counts["rejected"] == {"not_a_number": 2, "out_of_range": 5}
     many = [{**row, **({"bmi": 999.0} if i % 4 == 0 else {})} for i, row in enumerate(rows)]
     (tmp_path / "more").mkdir()
     chain = table(tmp_path / "more", many, kind, "linear_regression")

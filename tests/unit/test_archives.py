@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tarfile
 import zipfile
@@ -87,6 +88,56 @@ def test_a_spoilt_member_of_a_zip_costs_itself_alone(tmp_path: Path) -> None:
     path.write_bytes(spoilt[:-30])
     with pytest.raises(BadInput, match=r"x\.zip: the archive is damaged or cut off"):
         read(path)
+
+
+def test_a_tar_whose_packing_is_spoilt_is_damaged_and_a_disk_that_fails_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tar(tmp_path / "x.tar.bz2", "w:bz2")
+    spoilt = bytearray(path.read_bytes())
+    spoilt[len(spoilt) // 2 :] = bytes(len(spoilt) - len(spoilt) // 2)
+    path.write_bytes(spoilt)
+    with pytest.raises(BadInput, match=r"x\.tar\.bz2: the archive is damaged or cut off"):
+        read(path)
+
+    def failing(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(tarfile, "open", failing)
+    with pytest.raises(OSError, match="Input/output error"):
+        read(path)
+
+
+@pytest.mark.parametrize("error", [ValueError, OverflowError])
+def test_a_number_that_no_machine_holds_is_damage(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = said_of(tmp_path / "x.tar", size="9" * 30)  # of which Python says either, by where it is used
+    with pytest.raises(BadInput, match=r"x\.tar: the archive is damaged"):
+        read(path)
+
+    def jumping(*_: object, **__: object) -> None:
+        raise error("cannot fit 'int' into an index-sized integer")
+
+    monkeypatch.setattr(tarfile, "open", jumping)
+    with pytest.raises(BadInput, match=r"x\.tar: the archive is damaged.*index-sized"):
+        read(path)
+
+
+def test_a_file_of_a_zip_that_has_no_name_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a", b"body")
+    whole = path.read_bytes()
+    # The name's length and the name, in the entry and in the directory.
+    entry, listed = whole.index(b"PK\x03\x04"), whole.index(b"PK\x01\x02")
+    parts = (whole[:26], whole[28:30], whole[31:listed], whole[listed : listed + 28], whole[listed + 30 : listed + 46])
+    end = bytearray(whole[listed + 47 :])
+    end[12:16] = (46).to_bytes(4, "little")
+    end[16:20] = (listed - 1).to_bytes(4, "little")
+    path.write_bytes(parts[0] + b"\0\0" + parts[1] + parts[2] + parts[3] + b"\0\0" + parts[4] + bytes(end))
+    assert entry == 0
+    assert [(raw.url, raw.body) for raw in read(path)] == [("", b"body")]
 
 
 def said_of(path: Path, body: bytes = b"x" * 700, format: int = tarfile.PAX_FORMAT, **told: str) -> Path:

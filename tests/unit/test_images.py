@@ -65,6 +65,20 @@ def test_an_image_that_pillow_chokes_on_is_corrupt_and_no_crash(
     assert (row["reason"], row["value"]) == ("corrupt", "png")
 
 
+def test_an_image_whose_palette_lacks_a_colour_is_corrupt_and_no_crash(
+    noise: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which Pillow says as it converts what it has read without a word."""
+
+    def lacking(self: Image.Image, *_: object) -> Image.Image:
+        raise ValueError("palette index out of range")
+
+    body = encoded(noise)
+    monkeypatch.setattr(Image.Image, "convert", lacking)
+    (row,) = cleaned(body)
+    assert (row["reason"], row["value"], row["detail"]) == ("corrupt", "png", "palette index out of range")
+
+
 @pytest.mark.parametrize("form", ["BMP", "WEBP", "PNG"])
 def test_an_image_that_is_spoilt_in_its_first_lines_is_corrupt_and_no_crash(noise: Image.Image, form: str) -> None:
     spoilt = encoded(noise, form)
