@@ -44,9 +44,9 @@ SECTIONS: dict[str, Any] = {
 
 
 class Run:
-    """``nightshift train`` as a process, its log in a file."""
+    """``nightshift train`` as a process, its log in a file; ``narrow``: all of it has one processor."""
 
-    def __init__(self, folder: Path, store: str, epochs: int, **train: Any) -> None:
+    def __init__(self, folder: Path, store: str, epochs: int, *, narrow: bool = False, **train: Any) -> None:
         self.folder = folder
         source = {"live": {"files": {"path": "/nowhere/*.jsonl"}}}
         (folder / "docs.yaml").write_text(
@@ -63,9 +63,10 @@ class Run:
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(folder / "scratch"),
         }
+        core = ["taskset", "--cpu-list", str(min(os.sched_getaffinity(0)))] if narrow else []
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from tasks.cli import main; main()", *command],
+                [*core, sys.executable, "-c", "from tasks.cli import main; main()", *command],
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -114,7 +115,7 @@ def begin(
     """``begin(epochs, **train)``: everything before the training, and the training itself, which has begun."""
     runs: list[Run] = []
 
-    def start(epochs: int, **train: Any) -> tuple[Context, Training, Run]:
+    def start(epochs: int, *, narrow: bool = False, **train: Any) -> tuple[Context, Training, Run]:
         context = make_context(make_corpus(**sections(epochs, **train)))
         snapshot = make_snapshot(context, train=rows(80), validation=rows(20, seed=1))
         training = Training.of(context.corpus, snapshot)
@@ -123,7 +124,7 @@ def begin(
         combine(context, training)
         for shard in training.shards:
             encode(context, training, shard)
-        runs.append(Run(tmp_path, context.store.url, epochs, **train))
+        runs.append(Run(tmp_path, context.store.url, epochs, narrow=narrow, **train))
         return context, training, runs[-1]
 
     yield start
@@ -161,6 +162,13 @@ def test_a_killed_server_ends_all_and_the_next_start_goes_on_from_the_checkpoint
     said = again.end()
     assert again.process.returncode == 0, again.log[-8000:]
     assert 0 < said["counts"]["resumed_from"] < said["counts"]["steps"] == 100 * 10
+
+
+def test_members_with_one_processor_each_find_a_thread_for_whom_they_wait_for(begin: Begin) -> None:
+    _, _, run = begin(epochs=3, narrow=True)
+    said = run.end()
+    assert run.process.returncode == 0, run.log[-8000:]
+    assert said["counts"]["steps"] == 3 * 10
 
 
 def test_a_gang_that_is_told_to_leave_makes_a_checkpoint(begin: Begin) -> None:

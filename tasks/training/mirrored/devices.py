@@ -51,8 +51,10 @@ def prepare(gpus: int, cpus: int) -> None:
     tf.config.experimental.enable_op_determinism()
 
 
-def settle(gpus: int, cpus: int) -> None:
-    """The same without determinism, of which there is none where workers do not wait for each other."""
+def settle(gpus: int, cpus: int, waiting: int = 0) -> None:
+    """The same without determinism, of which there is none where workers do not wait for each other; with threads for
+    so many functions more that are ``waiting`` for another process at a time, or the one that they wait for may find
+    none left."""
     import tensorflow as tf
 
     visible = tf.config.list_physical_devices("GPU")
@@ -64,7 +66,8 @@ def settle(gpus: int, cpus: int) -> None:
     for gpu in visible:  # else the first process takes all of its memory
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.threading.set_intra_op_parallelism_threads(cpus)
-    tf.config.threading.set_inter_op_parallelism_threads(max(2, cpus))  # a sum waits on one while another computes
+    # A sum waits on one while another computes.
+    tf.config.threading.set_inter_op_parallelism_threads(max(2, cpus) + waiting)
 
 
 def strategy(workers: int, timeout: float) -> tf.distribute.Strategy:

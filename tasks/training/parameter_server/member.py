@@ -36,7 +36,8 @@ def take_part(end: ChildEnd, job: Job) -> Mapping[str, Any] | None:
     role, number = roles.role(int(config["task"]["index"]))
     cluster = roles.cluster(config["cluster"]["worker"])
     os.environ.pop("TF_CONFIG")  # it calls everybody a worker
-    devices.settle(job.context.corpus.resources.gpus, devices.processors(os.environ))
+    # Each worker's step waits for the servers, in the chief, in its own process and in theirs.
+    devices.settle(job.context.corpus.resources.gpus, devices.processors(os.environ), waiting=roles.workers)
     if role != "chief":
         _serve(end, cluster, role, number)
     job.require_learnable(roles.workers)
@@ -49,9 +50,14 @@ def _serve(end: ChildEnd, cluster: Cluster, role: Name, number: int) -> None:
     """Hold variables, or compute what the chief sends, until nobody needs it."""
     import tensorflow as tf
 
+    # A server counts threads for itself: with one, what a step waits for would have to wait for that step.
+    threads = tf.compat.v1.ConfigProto(
+        intra_op_parallelism_threads=tf.config.threading.get_intra_op_parallelism_threads(),
+        inter_op_parallelism_threads=tf.config.threading.get_inter_op_parallelism_threads(),
+    )
     # It lives as long as this name does.
     server = tf.distribute.Server(
-        tf.train.ClusterSpec(cluster), job_name=role, task_index=number, protocol="grpc", start=True
+        tf.train.ClusterSpec(cluster), job_name=role, task_index=number, protocol="grpc", config=threads, start=True
     )
     end.report("ready")
     key = end.wait("restore")["checkpoint"]
