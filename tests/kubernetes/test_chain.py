@@ -117,7 +117,7 @@ def write_corpus(path: Path, namespace: str) -> None:
                 },
                 "clean": {"shards": SHARDS},
                 "train": {"recipe": {"tfidf_forest": {"trees": 8}}, "shards": SHARDS},
-                "resources": {"cpu": "100m", "memory": "1Gi", "timeout": "10m", "retries": 1},
+                "resources": {"cpu": "600m", "memory": "1Gi", "timeout": "10m", "retries": 1},
                 "kubernetes": {
                     "namespace": namespace,
                     "image": image(IMAGE),
