@@ -38,10 +38,10 @@ class Bound:
 
 
 BOUNDS = {
-    "fast": Bound("docs/s of cleaning with every filter, fast extraction, over trafilatura's alone", 4.5, True),
-    "auto": Bound("the same with auto extraction", 2.3, True),
-    "start": Bound("processor seconds of a start, over those of trafilatura's", 5.2, False),
-    "memory": Bound("peak memory of all processes of a cleaning, over that of the plain loop", 4.4, False),
+    "fast": Bound("docs/s of cleaning with every filter, fast extraction, over trafilatura's alone", 7.3, True),
+    "auto": Bound("the same with auto extraction", 3.7, True),
+    "start": Bound("processor seconds of a start, over those of trafilatura's", 6.6, False),
+    "memory": Bound("peak memory of all processes of a cleaning, over that of the plain loop", 5.3, False),
     "growth": Bound("peak memory with all pages, over that with a quarter of them", 1.25, False),
 }
 
