@@ -120,7 +120,8 @@ class Rest:
             self.call("GET", f"pools/{quote(name)}")
         except NotThere:
             pool = {"name": name, "slots": slots, "description": description, "include_deferred": True}
-            self.call("POST", "pools", pool)
+            with contextlib.suppress(Conflict):  # of an answer that was lost, or somebody else's
+                self.call("POST", "pools", pool, repeat=True)
 
     def unpause(self, dag: str) -> None:
         """Let a DAG's runs start."""

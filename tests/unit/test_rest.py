@@ -83,6 +83,13 @@ def test_a_run_that_a_lost_answer_left_behind_is_not_started_twice(airflow: Airf
     assert airflow.asked[0][1]["partition_key"] == "2026-11-20"
 
 
+def test_a_pool_is_made_though_the_server_is_busy_as_it_starts(airflow: Airflow, rest: Rest) -> None:
+    airflow.answers = [404, 500, 409]
+    rest.ensure_pool("training", 2, "slots of trainings")
+    assert [command for command, _ in airflow.asked] == ["GET", "POST", "POST"]
+    assert airflow.asked[1][1]["include_deferred"] is True
+
+
 def test_what_has_no_name_of_its_own_is_sent_once(airflow: Airflow, rest: Rest) -> None:
     airflow.answers = [500]
     with pytest.raises(Busy, match="POST pools: 500"):
