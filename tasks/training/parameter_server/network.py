@@ -6,6 +6,7 @@ reads the servers' variables, has Keras compute loss and gradients with these va
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _BETA_1, _BETA_2, _EPSILON = 0.9, 0.999, 1e-7
 """Keras's own for Adam."""
 _CALLS = 1024
 """Draws of chance that a seed generator may make in one step before it meets another step's."""
+_OTHERS_TAKE_OVER = 60.0
+"""Seconds in which another worker, or the one started anew, does again what a lost one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +109,24 @@ class Network:
 
     @staticmethod
     def fetch(handed_out: Any) -> Measured:
-        """What came of it."""
-        row, staleness = handed_out.fetch()
-        return Measured([float(value) for value in row], int(staleness))
+        """What came of it.
+
+        A result lies with its worker until it is copied here, by TensorFlow's thread for that worker or by this one,
+        whichever asks first. If the worker dies in between, that thread hands the step out again; this one must wait.
+
+        Raises:
+            tf.errors.OpError: a server is lost, or a worker whose work nobody took over.
+        """
+        deadline = time.monotonic() + _OTHERS_TAKE_OVER
+        while True:
+            try:
+                row, staleness = handed_out.fetch()
+            except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InvalidArgumentError) as error:
+                if not _lost_worker(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+            else:
+                return Measured([float(value) for value in row], int(staleness))
 
     def join(self) -> None:
         """Wait until nothing is handed out."""
@@ -235,3 +253,13 @@ class Network:
         sums = [tf.reduce_sum(tf.cast(measured["loss"], tf.float32) * weights)]
         sums += [tf.reduce_sum(tf.cast(measured[name], tf.float32) * real) for name in self.metrics]
         return tf.stack([tf.reduce_sum(real), *sums])
+
+
+def _lost_worker(error: tf.errors.OpError) -> bool:
+    """Whether a worker is gone, or a new one in its place knows nothing of the result; and no server is to blame."""
+    said = str(error)
+    if "remote target /job:ps" in said:
+        return False
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        return "unknown device" in said.lower() or "remote_handle" in said or "Primary device is not remote" in said
+    return "/job:worker" in said
