@@ -101,7 +101,7 @@ class Field:
         file = Path(self.stack.environment["NIGHTSHIFT_CORPORA"]) / f"{CORPUS}.yaml"
         file.write_text(yaml.safe_dump(values))
         rest.wait_for_dag(DAG)
-        asked = values["resources"]["retries"], values["resources"]["workers"]
+        asked = values["resources"]["retries"], Corpus.model_validate(values).gang
 
         def read() -> bool:
             train = rest.call("GET", f"dags/{DAG}/tasks/train")

@@ -20,6 +20,7 @@ from kubernetes import client
 
 from tests.faults.fault import Moment
 from tests.faults.field import DAG, Field, Seen, field, last_step, wait
+from tests.faults.ground import QUICK as TRAINING
 from tests.faults.outcome import Outcome, corrupt_newest
 from tests.faults.run import CLOSE, Row
 from tests.faults.said import error_in, exit_code_of
@@ -326,6 +327,25 @@ def test_a_linear_model_on_two_workers_in_pods_is_promoted(retrained: Field, und
         assert ended(retrained, DAG, run) == "success"
         champion = retrained.context.store.read(f"models/{retrained.corpus()['corpus']}/registry/champion.json")
         assert json.loads(champion)["version"] == 2
+        assert not retrained.left()
+    finally:
+        retrained.write()
+
+
+@pytest.mark.slow
+def test_parameter_servers_in_pods_outlive_a_killed_worker(retrained: Field, undisturbed: Outcome) -> None:
+    recipe = {"text_encoder": {**TRAINING.corpus(2)["train"]["recipe"]["text_encoder"], "epochs": 40}}
+    members = {"workers": 2, "parameter_servers": 1, "cpu": "300m", "memory": "900Mi"}
+    retrained.write(train={"strategy": "parameter_server", "recipe": recipe}, resources=members)
+    try:
+        run = retrained.stack.rest.trigger(DAG)
+        wait(lambda: len(retrained.pods()) == 4, "a chief, a server, two workers", LONG)
+        wait(lambda: retrained.reached() > 0, "the first steps", LONG)
+        retrained.strike(3, "SIGKILL")
+        assert ended(retrained, DAG, run) == "success"
+        (train,) = [task for task in retrained.stack.rest.tasks(DAG, run) if task["task_id"] == "train"]
+        assert train["try_number"] == 1, "pods stay, and what the server holds"
+        assert "another training process takes its place" in retrained.stack.rest.log(DAG, run, "train", 1)
         assert not retrained.left()
     finally:
         retrained.write()
