@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -86,35 +87,44 @@ def _backup(vault: Vault, registry: Registry, version: int) -> dict[str, Any]:
 
 def show(console: Console, summary: dict[str, Any]) -> None:
     """Print the summary for a person."""
-    documents, champion, backup = summary["documents"], summary["champion"], summary["backup"]
     console.rule(f"{summary['corpus']} {summary['partition']}")
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
+    if console.is_terminal:
+        table = Table(box=None, show_header=False, padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in _told(summary):
+            table.add_row(name, value)
+        console.print(table)
+    else:  # an address folded into two lines is found by no search of a log
+        for name, value in _told(summary):
+            lines = value.replace("\n", f"\n{'':17}")
+            console.print(f"  {name:<15}{lines}", markup=False, soft_wrap=True)
+
+
+def _told(summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is said, by what it is about."""
+    documents, champion, backup = summary["documents"], summary["champion"], summary["backup"]
     rejected = ", ".join(f"{count} {reason}" for reason, count in sorted(documents["rejected"].items(), key=_by_count))
-    table.add_row("documents", f"{documents['in']} in, {documents['kept']} kept, {documents['unchanged']} unchanged")
-    table.add_row("rejected", rejected or "none")
+    yield "documents", f"{documents['in']} in, {documents['kept']} kept, {documents['unchanged']} unchanged"
+    yield "rejected", rejected or "none"
     for stage, verdict in summary["gates"].items():
         passed = "passed" if verdict["passed"] else "FAILED"
-        table.add_row(
-            f"gate {stage}", f"{passed}, {verdict['expectations']} expectations, {verdict['skipped']} skipped"
-        )
+        yield f"gate {stage}", f"{passed}, {verdict['expectations']} expectations, {verdict['skipped']} skipped"
     if champion:
         for split, metrics in champion["metrics"].items():
             before = (champion["previous_metrics"] or {}).get(split)
             was = f" (champion before: {said(before, 3)})" if before else ""
-            table.add_row(split, f"{said(metrics, 3)}{was}")
-        table.add_row("champion", f"version {champion['version']}: {champion['model']}")
-        table.add_row("report", "\n".join([*summary["report"], *filter(None, [summary.get("report_copy")])]))
+            yield split, f"{said(metrics, 3)}{was}"
+        yield "champion", f"version {champion['version']}: {champion['model']}"
+        yield "report", "\n".join([*summary["report"], *filter(None, [summary.get("report_copy")])])
     else:
-        table.add_row("champion", "none was promoted")
+        yield "champion", "none was promoted"
     if backup["verified"]:
-        table.add_row("backup", f"{backup['url']}: {backup['files']} files, {backup['bytes']:,} bytes, verified")
+        yield "backup", f"{backup['url']}: {backup['files']} files, {backup['bytes']:,} bytes, verified"
     else:
-        table.add_row("backup", "not verified")
+        yield "backup", "not verified"
     if "web_ui" in summary:
-        table.add_row("web UI", summary["web_ui"])
-    console.print(table)
+        yield "web UI", summary["web_ui"]
 
 
 def _gates(catalog: Catalog, corpus: str, partition: str, run: str | None) -> dict[str, Any]:

@@ -80,9 +80,9 @@ def test_what_any_kind_of_champion_says_of_a_file_is_shown_in_a_line(row: dict[s
 
 
 def shown(summary: dict[str, Any]) -> list[str]:
-    """The lines of a summary as a person sees them, without the spaces that align them."""
+    """The lines of a summary as they stand in a file, without the spaces that align them."""
     out = io.StringIO()
-    show(Console(file=out, width=300), summary)
+    show(Console(file=out, width=80), summary)
     return [" ".join(line.split()) for line in out.getvalue().splitlines()]
 
 
