@@ -185,7 +185,7 @@ class Field:
 
     def reached(self) -> int:
         """The last step that worker 0 reported."""
-        with contextlib.suppress(client.ApiException):
+        with contextlib.suppress(client.ApiException, KeyError):
             return last_step(self.api.read_namespaced_pod_log(self.pods()[0].name, self.namespace))
         return 0
 

@@ -337,15 +337,21 @@ def test_parameter_servers_in_pods_outlive_a_killed_worker(retrained: Field, und
     recipe = {"text_encoder": {**TRAINING.corpus(2)["train"]["recipe"]["text_encoder"], "epochs": 40}}
     members = {"workers": 2, "parameter_servers": 1, "cpu": "300m", "memory": "900Mi"}
     retrained.write(train={"strategy": "parameter_server", "recipe": recipe}, resources=members)
+    rest = retrained.stack.rest
     try:
-        run = retrained.stack.rest.trigger(DAG)
-        wait(lambda: len(retrained.pods()) == 4, "a chief, a server, two workers", LONG)
-        wait(lambda: retrained.reached() > 0, "the first steps", LONG)
+        run = rest.trigger(DAG)
+
+        def train() -> dict[str, Any]:
+            found = next(task for task in rest.tasks(DAG, run) if task["task_id"] == "train")
+            assert found["state"] not in ("failed", "up_for_retry"), rest.log(DAG, run, "train", found["try_number"])
+            return found
+
+        wait(lambda: train() and len(retrained.pods()) == 4, "a chief, a server, two workers", LONG)
+        wait(lambda: train() and retrained.reached() > 0, "the first steps", LONG)
         retrained.strike(3, "SIGKILL")
         assert ended(retrained, DAG, run) == "success"
-        (train,) = [task for task in retrained.stack.rest.tasks(DAG, run) if task["task_id"] == "train"]
-        assert train["try_number"] == 1, "pods stay, and what the server holds"
-        assert "another training process takes its place" in retrained.stack.rest.log(DAG, run, "train", 1)
+        assert train()["try_number"] == 1, "pods stay, and what the server holds"
+        assert "another training process takes its place" in rest.log(DAG, run, "train", 1)
         assert not retrained.left()
     finally:
         retrained.write()
