@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +23,7 @@ MEMBER = np.dtype([("band", "<u2"), ("print", "<u4"), ("position", "<u4")])
 _BLOCK = np.uint64(16)
 _BUFFERED = 1 << 21
 _CHUNK = 1 << 14
+_PORTION = 1 << 20
 
 
 class Signatures(Protocol):
@@ -122,3 +123,17 @@ def sharing(equal: NDArray[np.bool_], near: Near) -> NDArray[np.bool_]:
     count, width = bands(near)
     shared: NDArray[np.bool_] = equal[:, : count * width].reshape(-1, count, width).all(axis=2).max(axis=1)
     return shared
+
+
+def portions(paths: Iterable[Path], dtype: np.dtype[np.void]) -> Iterator[NDArray[np.void]]:
+    """The records of files, so many at a time; small files are read together."""
+    waiting: list[NDArray[np.void]] = []
+    for path in paths:
+        with path.open("rb") as file:
+            while len(rows := np.fromfile(file, dtype, _PORTION - sum(map(len, waiting)))):
+                waiting.append(rows)
+                if sum(map(len, waiting)) == _PORTION:
+                    yield np.concatenate(waiting)
+                    waiting = []
+    if waiting:
+        yield np.concatenate(waiting)

@@ -1,7 +1,7 @@
 """The index of near-duplicates of a corpus: grows with each new partition, whatever the order they come in.
 
 It knows which published documents are nearly alike, for every pair of partitions that were ever in a snapshot together.
-That is a matter of their texts alone: who stays is decided anew by each snapshot, over the few documents with a twin.
+That is a matter of their texts alone: who stays, each snapshot decides (``tasks.near.precedence``).
 On the store: ``run`` files (``tasks.near.runs``), merged when there are many of a size; ``pairs`` and ``members``
 (``tasks.near.candidates``), one of each for every time that it grew. All are content-addressed and never rewritten, so
 two snapshots at once harm nothing: the later commit counts, and what it does not know it finds again.
@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 from tasks.catalog import FileEntry, Input, Manifest, fingerprint
 from tasks.errors import Corrupt, NotFound
 from tasks.log import Progress
-from tasks.near.candidates import MEMBER, PAIR, Candidates, gather, verified
-from tasks.near.precedence import portions
+from tasks.near.candidates import MEMBER, PAIR, Candidates, Positions, gather, portions, verified
 from tasks.near.runs import Run, Sorter, merged
 from tasks.near.signed import STEP, Signed, StoredSignatures, near_folder, settings
 from tasks.section import digest_of
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 FAN = 8
 """So many runs of about one size become one; a size is so many times the one before."""
 _ROWS = 1 << 16
-_MOST = 1 << 32
+_MOST = 1 << 31
 
 
 class Index:
@@ -83,9 +82,17 @@ class Index:
         """How many positions there are."""
         return self.partitions[-1].first + self.partitions[-1].file.rows if self.partitions else 0
 
-    def first(self, file: FileEntry) -> int:
-        """The position of the first row of a partition that it covers."""
-        return next(each.first for each in self.partitions if each.file.key == file.key)
+    def ranks(self, files: Sequence[FileEntry], place: Positions) -> Positions:
+        """For each position its document's ``place``, which the rows of ``files`` have one after another; -1 for
+        the positions of other files."""
+        first = {each.file.key: each.first for each in self.partitions}
+        rank = np.full(self.rows, -1, np.int64)
+        row = 0
+        for entry in files:
+            start = first[entry.key]
+            rank[start : start + entry.rows] = place[row : row + entry.rows]
+            row += entry.rows
+        return rank
 
     def grow(self, wanted: Sequence[FileEntry]) -> int:
         """Cover all ``wanted`` signature files, and keep what was found on the store; returns the new documents."""
@@ -124,9 +131,7 @@ class Index:
         self.partitions.append(Signed(self.rows, file))
 
     def _records(self, role: str, dtype: np.dtype[np.void]) -> Iterator[NDArray[np.void]]:
-        for entry in self._files:
-            if entry.role == role:
-                yield from portions(self._here(entry), dtype)
+        yield from portions((self._here(entry) for entry in self._files if entry.role == role), dtype)
 
     def _runs(self) -> list[Run]:
         return [Run(self._here(entry), entry.rows) for entry in self._files if entry.role == "run"]

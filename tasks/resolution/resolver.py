@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ from tasks.errors import BadInput
 from tasks.kinds.base import kind_of
 from tasks.log import Progress
 from tasks.near.index import Index
-from tasks.near.precedence import Precedence
-from tasks.near.signed import settings, sign
+from tasks.near.precedence import nearly_repeated
+from tasks.near.signed import sign
 from tasks.resolution import rules
 from tasks.resolution.published import Keys, Published, Rows, numbered
 from tasks.resolution.shuffle import Shuffle, plan
@@ -97,28 +96,23 @@ class Resolver:
         reason[rows], other[rows] = rules.DUPLICATE, stay
         if self._context.corpus.train.near is not None:
             order = order[reason[order] == rules.KEPT]
-            for row, stays in self._near(order):
-                reason[row], other[row] = rules.NEAR_DUPLICATE, stays
+            rows, stay = self._near(order)
+            reason[rows], other[rows] = rules.NEAR_DUPLICATE, stay
         return reason, other
 
-    def _near(self, order: Integers) -> Iterator[tuple[int, int]]:
-        """Rows of ``order`` that are nearly a row before them which stays; and that row."""
+    def _near(self, order: Integers) -> tuple[Integers, Integers]:
+        """Rows of ``order`` that are nearly a row before them which stays; and these rows."""
         place = np.full(self._published.count, -1, np.int64)
         place[order] = np.arange(len(order))
         signed = [sign(self._context, each) for each in self._partitions]
         files = [entry for entry in signed if entry is not None]
         index = Index.open(self._context, files, self._scratch)
         new = index.grow(files)
-        rank = np.full(index.rows, -1, np.int64)
-        row = 0
-        for entry in files:
-            first = index.first(entry)
-            rank[first : first + entry.rows] = place[row : row + entry.rows]
-            row += entry.rows
-        self._context.log.info("compared for near-duplicates", documents=len(order), new_to_the_index=new)
-        precedence = Precedence(rank, settings(self._context.corpus), self._scratch)
-        for mine, stays in precedence.settle(index.pairs(), index.members(), index.signatures):
-            yield int(order[mine]), int(order[stays])
+        mine, stays, decided = nearly_repeated(self._context, index, files, place, self._scratch)
+        self._context.log.info(
+            "compared for near-duplicates", documents=len(order), new_to_the_index=new, decided=decided
+        )
+        return order[mine], order[stays]
 
     def _write(
         self, keys: Keys, reason: NDArray[np.uint8], other: Integers

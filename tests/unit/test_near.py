@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +21,12 @@ from tasks.cleaning import near
 from tasks.config import Corpus
 from tasks.config.corpus import Near
 from tasks.near import candidates, index, runs
+from tasks.near.deciding import Deciding
 from tasks.near.index import Index
-from tasks.near.precedence import Precedence
+from tasks.near.precedence import nearly_repeated
 from tasks.near.signed import Signed as Partition
 from tasks.near.signed import StoredSignatures, near_folder
 from tasks.step import Context
-from tasks.store import open_store
 from tasks.store.local import LocalStore
 from tests import simple_near
 
@@ -39,15 +40,18 @@ def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_BUFFERED", 5)
     monkeypatch.setattr(candidates, "_CHUNK", 3)
     monkeypatch.setattr(candidates, "_BLOCK", np.uint64(2))
-    monkeypatch.setattr("tasks.near.precedence._BLOCK", 2)
-    monkeypatch.setattr("tasks.near.precedence._PORTION", 2)
-    monkeypatch.setattr("tasks.near.precedence._CACHED", 2)
+    monkeypatch.setattr(candidates, "_PORTION", 2)
+    monkeypatch.setattr("tasks.near.precedence._BATCH", 2)
+    monkeypatch.setattr("tasks.near.held._CACHED", 2)
+    monkeypatch.setattr("tasks.near.held._READ", 3)
+    monkeypatch.setattr("tasks.near.wide._COMPARED", 2)
     monkeypatch.setattr(runs, "SLICE_ENTRIES", 7)
     monkeypatch.setattr(index, "FAN", 2)
     monkeypatch.setattr(index, "_ROWS", 3)
 
 
 Signed = NDArray[np.uint32]
+Day = tuple[FileEntry, Signed]
 
 
 @st.composite
@@ -72,6 +76,7 @@ class Shelf:
     context: Context
     folder: Path
     turn: int = 0
+    decided: int = 0
 
     def store(self, day: int, signed: Signed) -> FileEntry:
         path = self.folder / "signatures.u32"
@@ -85,33 +90,47 @@ class Shelf:
         (scratch := self.folder / f"{self.turn}").mkdir()
         return scratch
 
-    def settle(self, days: Sequence[tuple[FileEntry, Signed]], order: NDArray[np.int64]) -> list[tuple[int, int]]:
-        """What goes of ``days``, whose rows have the given order of precedence (-1: no part in it)."""
-        scratch = self.scratch()
-        files = [entry for entry, _ in days]
+    def open(self, days: Sequence[Day]) -> Snapshot:
+        """A snapshot of ``days`` in the making: the index is there and grown."""
+        scratch, files = self.scratch(), [entry for entry, _ in days]
         near_index = Index.open(self.context, files, scratch)
         near_index.grow(files)
-        place = np.full(sum(len(signed) for _, signed in days), -1, np.int64)
+        return Snapshot(self, days, near_index, scratch)
+
+    def settle(self, days: Sequence[Day], order: NDArray[np.int64]) -> list[tuple[int, int]]:
+        """What goes of ``days``, whose rows have the given order of precedence (those left out take no part)."""
+        return self.open(days).settle(order)
+
+    def verdict(self) -> Path:
+        """The last verdict's file."""
+        (path,) = self.folder.glob("store/near/*/*/verdict*")
+        return path
+
+
+@dataclass
+class Snapshot:
+    shelf: Shelf
+    days: Sequence[Day]
+    index: Index
+    scratch: Path
+
+    def settle(self, order: NDArray[np.int64]) -> list[tuple[int, int]]:
+        place = np.full(sum(len(signed) for _, signed in self.days), -1, np.int64)
         place[order] = np.arange(len(order))
-        rank = np.full(near_index.rows, -1, np.int64)
-        row = 0
-        for entry, signed in days:
-            first = near_index.first(entry)
-            rank[first : first + len(signed)] = place[row : row + len(signed)]
-            row += len(signed)
-        precedence = Precedence(rank, NEAR, scratch)
-        return list(precedence.settle(near_index.pairs(), near_index.members(), near_index.signatures))
+        files = [entry for entry, _ in self.days]
+        mine, stays, decided = nearly_repeated(self.shelf.context, self.index, files, place, self.scratch)
+        self.shelf.decided = decided
+        return sorted(zip(mine.tolist(), stays.tolist(), strict=True))
 
 
 @pytest.fixture
 def make_shelf(
     tmp_path_factory: pytest.TempPathFactory, make_corpus: Callable[..., Corpus], make_context: Callable[..., Context]
-) -> Callable[[], Shelf]:
-    def build() -> Shelf:
+) -> Callable[..., Shelf]:
+    def build(store: type[LocalStore] = LocalStore) -> Shelf:
         folder = tmp_path_factory.mktemp("near")
         corpus = make_corpus(train={"recipe": "tfidf_forest", "near": NEAR.model_dump()})
-        store = open_store(f"file://{folder}/store", {})
-        context = make_context(corpus=corpus, store=store)
+        context = make_context(corpus=corpus, store=store(f"file://{folder}/store"))
         assert isinstance(context.catalog, Catalog)
         return Shelf(context, folder)
 
@@ -132,6 +151,199 @@ def test_whatever_the_index_has_seen_before_the_rows_are_those_of_the_plain_rule
         whole = np.concatenate([signed for _, signed in chosen])
         order = rng.permutation(len(whole))[: rng.integers(1, len(whole) + 1)]
         assert shelf.settle(chosen, order) == list(simple_near.across(whole[order], NEAR))
+
+
+class History:
+    """Published days, and what happens to them from one snapshot to the next."""
+
+    def __init__(self, shelf: Shelf, made: list[Signed], rng: np.random.Generator) -> None:
+        self.shelf = shelf
+        self._made = made
+        self._rng = rng
+        self._count = 0
+        self.days: list[Day] = []
+        self._split: dict[tuple[str, int], int] = {}
+        self._deleted: set[tuple[str, int]] = set()
+
+    def happen(self, event: str) -> None:
+        """Change the days, or what is kept about them."""
+        at = int(self._rng.integers(0, len(self.days) + 1))
+        if event == "a new day":
+            self.days.append(self.day())
+        elif event == "a day backfilled":
+            self.days.insert(at, self.day())
+        elif event == "a day published again":
+            self.days[at : at + 1] = [self.day()]
+        elif event == "deletions":
+            self._deleted.update(key for key in self._keys() if self._rng.random() < 0.2)
+        elif event == "other splits":
+            self._split.update({key: int(self._rng.integers(0, 3)) for key in self._keys() if self._rng.random() < 0.3})
+        elif event == "the index lost":
+            shutil.rmtree(next(self.shelf.folder.glob("store/near/*/*/index")), ignore_errors=True)
+        elif event == "the verdict lost":
+            self.shelf.verdict().unlink()
+        elif event == "the verdict damaged":
+            stored = bytearray(self.shelf.verdict().read_bytes())
+            stored[self._rng.integers(0, len(stored))] ^= 1
+            self.shelf.verdict().write_bytes(stored)
+
+    def day(self) -> Day:
+        """One more day, on the store."""
+        self._count += 1
+        signed = self._made[self._count % len(self._made)]
+        signed = signed[self._rng.integers(0, len(signed), self._rng.integers(1, len(signed) + 1))]
+        entry = self.shelf.store(self._count, signed)
+        self._split.update({(entry.key, row): int(self._rng.integers(0, 3)) for row in range(len(signed))})
+        return entry, signed
+
+    def order(self, days: Sequence[Day]) -> NDArray[np.int64]:
+        """Rows of ``days`` that are not deleted: by split, the earliest first."""
+        keys = [(entry.key, row) for entry, signed in days for row in range(len(signed))]
+        rows = np.array([row for row, key in enumerate(keys) if key not in self._deleted], np.int64)
+        return rows[np.argsort([self._split[keys[row]] for row in rows], kind="stable")]
+
+    def check(self, snapshot: Snapshot) -> None:
+        """Its rows are those of the plain rule."""
+        order = self.order(snapshot.days)
+        whole = np.concatenate([signed for _, signed in snapshot.days])
+        assert snapshot.settle(order) == list(simple_near.across(whole[order], NEAR))
+
+    def _keys(self) -> list[tuple[str, int]]:
+        return [(entry.key, row) for entry, signed in self.days for row in range(len(signed))]
+
+
+EVENTS = (
+    "a new day",
+    "a day backfilled",
+    "a day published again",
+    "deletions",
+    "other splits",
+    "the latest days alone",
+    "two at once",
+    "nothing",
+    "the index lost",
+    "the verdict lost",
+    "the verdict damaged",
+)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(partitions(), st.lists(st.sampled_from(EVENTS), min_size=1, max_size=8), st.integers(0, 1 << 32))
+def test_whatever_happened_since_the_last_snapshot_the_rows_are_those_of_the_plain_rule(
+    make_shelf: Callable[[], Shelf], made: list[Signed], events: list[str], seed: int
+) -> None:
+    shelf = make_shelf()
+    history = History(shelf, made, np.random.default_rng(seed))
+    for event in ("a new day", "a new day", *events):
+        history.happen(event)
+        if event == "two at once":
+            # Each grows the index by a day that the other does not know.
+            both = [shelf.open([*history.days, history.day()]) for _ in range(2)]
+            for snapshot in both:
+                history.check(snapshot)
+        days = history.days[-2:] if event == "the latest days alone" else history.days
+        history.check(shelf.open(days))
+
+
+def cluster(number: int, rows: int) -> Signed:
+    """Equal signatures."""
+    return np.full((rows, NEAR.permutations), number, np.uint32)
+
+
+def test_only_what_a_new_document_may_change_is_decided_about(
+    make_shelf: Callable[..., Shelf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = make_shelf(store=Remote)
+    store = shelf.context.store
+    assert isinstance(store, Remote)
+    given: list[int] = []
+    plain = Deciding.__init__
+
+    def counted(self: Deciding, stays: NDArray[np.int64], pairs: NDArray[np.void]) -> None:
+        given.append(len(stays))
+        plain(self, stays, pairs)
+
+    monkeypatch.setattr(Deciding, "__init__", counted)
+    signed = np.concatenate([cluster(1, 9), cluster(2, 9), cluster(3, 2), cluster(4, 2)])
+    days = [(shelf.store(0, signed), signed)]
+    shelf.settle(days, np.arange(22))
+    assert (sum(given), shelf.decided) == (22, 22)
+
+    def night(number: int, row: int, place: int) -> tuple[int, int, int]:
+        """Places that were given, documents decided about and bytes read for one document more at ``place``."""
+        given.clear()
+        days.append((shelf.store(len(days), cluster(number, 1)), cluster(number, 1)))
+        snapshot = shelf.open(days)
+        store.sent = 0
+        assert snapshot.settle(np.insert(np.arange(row), place, row))
+        return sum(given), shelf.decided, store.sent
+
+    size = NEAR.permutations * 4
+    # The last of ten: compared with the one that stays. Its own signature is here still.
+    assert night(1, 22, 22) == (10, 1, size)
+    # Of a small group: nothing is compared that was not when the index grew.
+    assert night(3, 23, 23) == (3, 1, 0)
+    # Of a group of its own.
+    assert night(5, 24, 24) == (0, 0, 0)
+    # One that comes first is decided about, and then all that repeat it now.
+    assert night(2, 25, 0) == (10, 10, 9 * size)
+    # One that went does so without a trace; what repeated one that stayed is decided about.
+    given.clear()
+    shelf.settle(days, np.append(25, np.delete(np.arange(25), 5)))
+    assert (sum(given), shelf.decided) == (0, 0)
+    shelf.settle(days, np.append(25, np.delete(np.arange(25), [0, 5])))
+    assert (sum(given), shelf.decided) == (8, 8)
+
+
+def test_a_verdict_outlives_the_index_that_it_was_made_with(make_shelf: Callable[[], Shelf]) -> None:
+    shelf = make_shelf()
+    days = [(shelf.store(day, signed), signed) for day, signed in enumerate((cluster(1, 5), cluster(2, 3)))]
+    found = shelf.settle(days, np.arange(8))
+    shutil.rmtree(next(shelf.folder.glob("store/near/*/*/index")))
+    shelf.settle(days[1:], np.arange(3))
+    # The positions are others now; what it says of the second day is known.
+    assert shelf.decided == 0
+    shelf.settle(days, np.arange(8))
+    assert shelf.decided == 5
+    assert shelf.settle(days, np.arange(8)) == found
+    assert shelf.decided == 0
+
+
+def test_a_verdict_that_says_the_same_is_not_written_again(make_shelf: Callable[[], Shelf]) -> None:
+    shelf = make_shelf()
+    days = [(shelf.store(0, cluster(1, 5)), cluster(1, 5))]
+    shelf.settle(days, np.arange(5))
+    written = shelf.verdict().stat().st_ino
+    shelf.settle(days, np.arange(5))
+    assert shelf.verdict().stat().st_ino == written
+    shelf.settle(days, np.arange(4))
+    assert shelf.verdict().stat().st_ino != written
+
+
+@pytest.mark.parametrize("fault", ["altered", "cut", "empty", "lost", "of another rule"])
+def test_without_a_verdict_to_be_trusted_everything_is_decided_anew(
+    make_shelf: Callable[[], Shelf], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    shelf = make_shelf()
+    days = [(shelf.store(0, cluster(1, 5)), cluster(1, 5))]
+    found = shelf.settle(days, np.arange(5))
+    path = shelf.verdict()
+    stored = path.read_bytes()
+    match fault:
+        case "altered":
+            path.write_bytes(stored[:-1] + b"x")
+        case "cut":
+            path.write_bytes(stored[:-4])
+        case "empty":
+            path.write_bytes(b"")
+        case "lost":
+            path.unlink()
+        case _:
+            monkeypatch.setattr("tasks.near.verdict.RULE", 2)
+    assert shelf.settle(days, np.arange(5)) == found
+    assert shelf.decided == 5
+    if fault != "of another rule":
+        assert path.read_bytes() == stored
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
