@@ -78,8 +78,10 @@ def show(row: dict[str, Any]) -> None:
         print(
             f"{name:<28} index {row[f'{phase}index_seconds']:>8.2f} s (core {row[f'{phase}index_cpu_seconds']:.2f}), "
             f"deciding {row[f'{phase}decide_seconds']:>7.2f} s ({row[f'{phase}decide_cpu_seconds']:.2f}), "
-            f"peak {row[f'{phase}peak_rss'] / 2**20:,.0f} MiB, {row[f'{phase}removed']:,} removed, "
-            f"{row[f'{phase}pairs']:,} pairs, index of {row[f'{phase}index_bytes'] / 2**20:,.0f} MiB",
+            f"{row[f'{phase}decided']:,} decided about, peak {row[f'{phase}peak_rss'] / 2**20:,.0f} MiB, "
+            f"{row[f'{phase}removed']:,} removed, "
+            f"{row[f'{phase}pairs']:,} pairs, index of {row[f'{phase}index_bytes'] / 2**20:,.0f} MiB, "
+            f"verdict of {row[f'{phase}verdict_bytes'] / 2**20:,.1f} MiB",
             flush=True,
         )
 

@@ -18,8 +18,9 @@ from tasks import log
 from tasks.catalog import Catalog, FileEntry
 from tasks.config import Corpus
 from tasks.near.index import Index
-from tasks.near.precedence import Precedence
+from tasks.near.precedence import nearly_repeated
 from tasks.near.signed import near_folder, settings
+from tasks.near.verdict import RULE
 from tasks.resolution import rules
 from tasks.step import Context
 from tasks.store import open_store
@@ -104,7 +105,9 @@ def decide(documents: int, folder: Path, *, night: bool) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     begun = time.monotonic()
     uid, digest = (rng.integers(0, 1 << 64, (count, 2), dtype=np.uint64) for _ in range(2))
-    split = rng.choice(np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2], np.int8), count)
+    # As by a hash: a document keeps its split as others come.
+    splits = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2], np.int8)
+    split = np.concatenate([np.random.default_rng((1, day)).choice(splits, e.rows) for day, e in enumerate(files)])
     partition = np.repeat(np.arange(len(files), dtype=np.int32), [entry.rows for entry in files])
     none = rules.Events(np.empty((0, 2), np.uint64), np.empty(0, np.int32))
     reason = rules.outdated(rules.Events(uid, partition), none, none)
@@ -124,20 +127,12 @@ def decide(documents: int, folder: Path, *, night: bool) -> dict[str, Any]:
         begun, busy = time.monotonic(), time.process_time()
         place = np.full(count, -1, np.int64)
         place[order] = np.arange(len(order))
-        rank = np.full(index.rows, -1, np.int64)
-        row = 0
-        for entry in files:
-            first = index.first(entry)
-            rank[first : first + entry.rows] = place[row : row + entry.rows]
-            row += entry.rows
-        removed = 0
-        precedence = Precedence(rank, settings(context.corpus), Path(scratch))
-        for mine, stays in precedence.settle(index.pairs(), index.members(), index.signatures):
-            reason[order[mine]], other[order[mine]] = rules.NEAR_DUPLICATE, order[stays]
-            removed += 1
+        mine, stays, again = nearly_repeated(context, index, files, place, Path(scratch))
+        reason[order[mine]], other[order[mine]] = rules.NEAR_DUPLICATE, order[stays]
         decided, decide_busy = time.monotonic() - begun, time.process_time() - busy
     found = context.catalog.current(near_folder(context.corpus, "index"))
-    assert found is not None
+    verdict = context.store.stat(near_folder(context.corpus, f"verdict-{RULE}"))
+    assert found is not None and verdict is not None
     result = {
         "index_seconds": round(indexed, 2),
         "decide_seconds": round(decided, 2),
@@ -146,8 +141,10 @@ def decide(documents: int, folder: Path, *, night: bool) -> dict[str, Any]:
         "keys_seconds": round(keyed, 2),
         "seconds": round(indexed + decided, 2),
         "peak_rss": peak_memory(),
-        "removed": removed,
+        "decided": again,
+        "removed": len(mine),
         "index_bytes": sum(entry.size for entry in found.files),
+        "verdict_bytes": verdict.size,
         **found.counts,
     }
     if night:
