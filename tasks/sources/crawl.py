@@ -58,7 +58,8 @@ class CrawlParams(Section):
     )
     images: bool = Field(
         False,
-        description="of `kind: images`: fetch what pages show; `clean.labels` then reads the URL of an image's page. "
+        description="of `kind: images`: fetch what pages show, of each image the largest file; "
+        "`clean.labels` then reads the URL of an image's page. "
         "They must lie within domains, allow and deny, as pages must",
     )
     depth: int = Field(20, ge=0, description="links from a seed or sitemap entry at most")

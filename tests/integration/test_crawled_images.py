@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tasks.sources.web import run
 from tests.chain import Chain
 from tests.sites.hostile import redirect
 from tests.sites.site import Site
@@ -123,3 +124,38 @@ def test_what_pages_show_is_learned_by_the_label_of_the_page(site: Site, chain: 
     metrics = chain.metrics(training)
     assert set(metrics["validation"]["per_class"]) == {"zero", "one"}
     assert metrics["validation"]["rows"] > 3
+
+
+def test_of_an_image_in_several_sizes_the_largest_is_fetched_and_no_other(
+    site: Site, chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies = digits()
+    dot = "data:image/gif;base64,R0lGODlhAQABAAAAACw="
+    pages = {
+        "zero/0": '<img src="/v/1-s" srcset="/v/1-s 300w, /v/1,large 1200w, /v/1-m 600w" alt="">',
+        "zero/1": f'<img class="lazy" src="{dot}" data-srcset="/v/2-s 1x, /v/2-l 2x">'
+        '<noscript><img src="/v/2-m"></noscript>',
+        "one/0": '<picture><source type="image/avif" srcset="/v/3-a 2000w"><source media="(max-width: 600px)" '
+        'srcset="/v/3-s"><source type="image/png" srcset="/v/3-s 300w, /v/3-l 900w"><img src="/v/3-m"></picture>',
+        "one/1": '<img loading="lazy" src="/v/blank" data-src="/v/4-l"><meta property="og:image" content="/v/4-card">',
+    }
+    taken = {"v/1,large": "zero", "v/2-l": "zero", "v/3-l": "one", "v/4-l": "one"}
+    site.page("/", "".join(f'<a href="/gallery/{path}">more</a>' for path in pages))
+    for path, html in pages.items():
+        site.page(f"/gallery/{path}", html)
+    for number, path in enumerate(taken):
+        site.page(f"/{path}", bodies[taken[path]][number], "image/png")
+    chain.ingest(DAY1, gates=False)
+    assert {path: row["label"] for path, row in rows(chain, DAY1).items()} == taken
+    assert {path: times for path, times in site.fetched().items() if path.startswith("/v/")} == {
+        f"/{path}": 1 for path in taken
+    }
+
+    # Unchanged pages are not read again, unless what counts as their image has changed since.
+    site.hits.clear()
+    chain.ingest(DAY2, gates=False)
+    assert site.fetched(status=304)["/gallery/zero/0"] == 1
+    monkeypatch.setattr(run, "VERSION", run.VERSION + 1)
+    site.hits.clear()
+    chain.ingest(DAY3, gates=False)
+    assert site.fetched(status=200)["/gallery/zero/0"] == 1

@@ -127,8 +127,9 @@ def test_a_sitemap_cannot_expand_entities_read_files_or_fill_memory() -> None:
 def test_images_are_told_from_links_and_stay_in_scope() -> None:
     html = b'<a href="/p"><img src="a.png" alt=x></a><img src="//other.test/b.png"><img><img src="/a.png#x">'
     scope = Scope(["site.test"], [], [])
-    assert links(html, "http://site.test/dir/x", None, scope) == (
+    assert links(html, "http://site.test/dir/x", None, scope, images=True) == (
         ("http://site.test/p",),
         ("http://site.test/dir/a.png", "http://site.test/a.png"),
     )
-    assert links(b'<meta name=robots content=nofollow><img src="a.png">', HERE, None, EVERYTHING) == ((), ())
+    unfollowed = b'<meta name=robots content=nofollow><img src="a.png">'
+    assert links(unfollowed, HERE, None, EVERYTHING, images=True) == ((), ())

@@ -74,7 +74,7 @@ def _page(task: Task, response: Response, date: str, params: CrawlParams, scope:
     outlinks: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     if kind in _HTML and (task.depth < params.depth or params.images):
-        outlinks, shown = links(response.body, task.url, charset, scope)
+        outlinks, shown = links(response.body, task.url, charset, scope, images=params.images)
     digest = record.digest_of(response.body)
     same = digest == task.digest and task.captured is not None
     outcome = replace(
@@ -85,7 +85,7 @@ def _page(task: Task, response: Response, date: str, params: CrawlParams, scope:
         captured=task.captured if same else date,
         bytes=len(response.body),
         links=outlinks if task.depth < params.depth else (),
-        images=shown if params.images else (),
+        images=shown,
     )
     return outcome, _revisit(task, response, date) if same else _response(task, response, date)
 

@@ -12,6 +12,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import lxml.etree as etree
 from w3lib.url import safe_url_string
 
+from tasks.sources.web.pictures import Image, Pictures
+
 SITEMAP_BYTES = 52_428_800
 """What a sitemap may hold unpacked, as sitemaps.org says; what lies behind is not read."""
 
@@ -62,13 +64,15 @@ def normalise(url: str, base: str = "") -> str | None:
     return urlunsplit((parts.scheme, netloc, parts.path or "/", parts.query, ""))
 
 
-def links(html: bytes, url: str, charset: str | None, scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The URLs in scope that a page links to, and the images in scope that it shows; in document order, each once.
+def links(
+    html: bytes, url: str, charset: str | None, scope: Scope, *, images: bool = False
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The URLs in scope that a page links to, and with ``images`` those that it shows; in document order, each once.
 
-    libxml2 reads the page as a stream: deep nesting and unclosed tags cost linear time. ``nofollow``,
-    as a link's ``rel`` or in the page's robots meta tag, is respected.
+    Of an image in several sizes the largest in scope counts. libxml2 reads the page as a stream: deep nesting and
+    unclosed tags cost linear time. ``nofollow``, as a link's ``rel`` or in the page's robots meta tag, is respected.
     """
-    collector = _Links()
+    collector = _Links(Pictures() if images else None)
     encoding = charset if charset and _CHARSET.fullmatch(charset) else None
     try:
         parser = etree.HTMLParser(target=collector, encoding=encoding, recover=True, huge_tree=False)
@@ -79,7 +83,10 @@ def links(html: bytes, url: str, charset: str | None, scope: Scope) -> tuple[tup
     if collector.nofollow:
         return (), ()
     base = (normalise(collector.base, url) if collector.base else None) or url
-    return _in_scope(collector.hrefs, base, scope), _in_scope(collector.images, base, scope)
+    shown = collector.pictures.found if collector.pictures else ()
+    return _in_scope(collector.hrefs, base, scope), tuple(
+        dict.fromkeys(found for image in shown if (found := _largest(image, base, scope)))
+    )
 
 
 def sitemap(body: bytes, url: str, scope: Scope, limit: int = SITEMAP_BYTES) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -122,22 +129,35 @@ def _in_scope(found: Iterable[str], base: str, scope: Scope) -> tuple[str, ...]:
     return tuple(dict.fromkeys(url for url in urls if url and scope.covers(url)))
 
 
-class _Links:
-    """lxml parser target: collects hrefs as tags go by, builds no tree."""
+def _largest(image: Image, base: str, scope: Scope) -> str | None:
+    """The first of its sources that can be fetched at all decides: a thumbnail does not make up for what is outside."""
+    for candidates in image.sources():
+        fetchable = False
+        for one in candidates:
+            if url := normalise(one, base):
+                if scope.covers(url):
+                    return url
+                fetchable = True
+        if fetchable:
+            break
+    return None
 
-    def __init__(self) -> None:
+
+class _Links:
+    """lxml parser target: collects hrefs, and images if they are asked for, as tags go by; builds no tree."""
+
+    def __init__(self, pictures: Pictures | None) -> None:
         self.hrefs: list[str] = []
-        self.images: list[str] = []
+        self.pictures = pictures
         self.base = ""
         self.nofollow = False
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
+        if self.pictures is not None:
+            self.pictures.start(tag, attributes)
         if tag in ("a", "area"):
             if "href" in attributes and "nofollow" not in attributes.get("rel", "").lower():
                 self.hrefs.append(attributes["href"])
-        elif tag == "img":
-            if attributes.get("src"):
-                self.images.append(attributes["src"])
         elif tag in ("frame", "iframe"):
             if "src" in attributes:
                 self.hrefs.append(attributes["src"])
@@ -147,6 +167,8 @@ class _Links:
             rules = attributes.get("content", "").lower()
             self.nofollow = self.nofollow or "nofollow" in rules or "none" in rules
 
-    def end(self, tag: str) -> None: ...
+    def end(self, tag: str) -> None:
+        if self.pictures is not None:
+            self.pictures.end(tag)
 
     def close(self) -> None: ...

@@ -24,6 +24,7 @@ from tasks.sources.web.frontier import Frontier
 from tasks.sources.web.journal import Base, Journal, Start
 from tasks.sources.web.links import Scope, normalise
 from tasks.sources.web.outcome import Found, Outcome
+from tasks.sources.web.pictures import VERSION
 from tasks.sources.web.segments import Segments
 from tasks.sources.web.spider import NightSpider, Visits, settings_of
 
@@ -64,7 +65,8 @@ class _Attempt:
         # A page that did not change shows no links. When other links count than the night before, every
         # page is read again.
         counted = {"domains", "allow", "deny", "depth", *(["images"] if params.images else [])}
-        self._scope_digest = digest_of(params.model_dump(mode="json", include=counted))
+        found = params.model_dump(mode="json", include=counted) | ({"pictures": VERSION} if params.images else {})
+        self._scope_digest = digest_of(found)
         self._frontier = Frontier(target.scratch / "frontier.sqlite", page_budget=params.budget.pages)
 
     def close(self) -> None:

@@ -24,10 +24,9 @@ from tasks.sources.web.frontier import Frontier
 from tasks.sources.web.judge import failure, judge, may_pass, outcome_of
 from tasks.sources.web.links import SITEMAP_BYTES, Scope
 from tasks.sources.web.outcome import Found, Outcome, Task
+from tasks.sources.web.pictures import IMAGES
 from tasks.sources.web.segments import Segments
 
-IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/tiff")
-"""Media types that are kept of what a page shows: an error page in an image's place is none."""
 _ENCODINGS = "gzip, deflate, br, zstd"
 _PAUSE = 0.5
 """Seconds before a failed visit is tried again; doubled each time."""
