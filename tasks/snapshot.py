@@ -11,6 +11,7 @@ from tasks.catalog import Input, Manifest, fingerprint
 from tasks.catalog.quarantine import Record
 from tasks.command import step_command
 from tasks.errors import BadInput, NotFound
+from tasks.kinds.base import kind_of
 from tasks.section import digest_of
 from tasks.step import Context, Step, StepResult
 from tasks.upload import dataset_folder
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 STEP = Step("snapshot", version=3, libraries=("pyarrow", "numpy", "rensa"))
 ID_LENGTH = 16
+FORMAT = 1
+"""Raised when TFRecord files of the same rows become other bytes."""
 
 
 def snapshot_folder(corpus: str, snapshot: str) -> str:
@@ -118,8 +121,11 @@ def _rejected(context: Context, manifest: Manifest, records: dict[str, Record]) 
 
 def _config(corpus: Corpus) -> str:
     near = corpus.train.near
+    exported = kind_of(corpus.clean).exported
     return digest_of(
         {"split": corpus.split.model_dump(mode="json"), "near": near.model_dump(mode="json") if near else None}
+        # Only where there are any, so that snapshots from before there were are still what they were.
+        | ({"tfrecord": [FORMAT, *exported]} if exported else {})
     )
 
 

@@ -177,6 +177,11 @@ class Kind(ABC):
         """Raw documents of a file of one of ``formats``; ``moment`` is their time, ``name`` what errors call it."""
         raise NotImplementedError(f"{type(self).__name__} has no formats of its own")
 
+    @property
+    def exported(self) -> tuple[str, ...]:
+        """Columns that a snapshot has as TFRecord files, too: bytes, texts and integers; by default none."""
+        return ()
+
     # gates and duplicates
 
     @property

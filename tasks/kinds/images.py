@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tasks.kinds.base import KINDS, Bound, Kind, Likeness, Rate, Row
 from tasks.section import Section
@@ -50,6 +50,16 @@ class ImagesParams(Section):
     max_corrupt: float = Field(
         0.05, ge=0, le=1, description="images that cannot be read, or would be too large, of all, at gate clean"
     )
+    tfrecord: bool = Field(
+        False, description="a snapshot has the encoded images as TFRecord files of `tf.train.Example`, too"
+    )
+
+    @model_serializer(mode="wrap")
+    def _as_rows_are_made(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What else is made of the rows changes none: nothing is cleaned anew for it."""
+        values: dict[str, Any] = dump(self)
+        values.pop("tfrecord")
+        return values
 
 
 def _bits(hashes: Sequence[str]) -> list[str]:
@@ -75,6 +85,10 @@ class Images(Kind):
 
         numbers = [(name, pa.int64()) for name in ("width", "height", "channels")]
         return pa.schema([("image", pa.binary()), *numbers, ("format", pa.string()), ("phash", pa.string())])
+
+    @property
+    def exported(self) -> tuple[str, ...]:
+        return ("uid", "label", *self.fields.names) if self.params.tfrecord else ()
 
     @property
     def pages(self) -> Mapping[str, str]:

@@ -19,7 +19,7 @@ from tasks.log import Progress
 from tasks.near.index import Index
 from tasks.near.precedence import nearly_repeated
 from tasks.near.signed import sign
-from tasks.resolution import rules
+from tasks.resolution import rules, tfrecord
 from tasks.resolution.published import Keys, Published, Rows, numbered
 from tasks.resolution.shuffle import Shuffle, plan
 from tasks.splits.base import SPLITS, STRATEGIES
@@ -58,6 +58,7 @@ class Resolver:
         self._partitions = partitions
         self._published = Published(context, partitions, scratch)
         self._schema = schema_of(context.corpus.clean)
+        self._exported = kind_of(context.corpus.clean).exported
         split = context.corpus.split
         self._strategy = STRATEGIES.get(split.strategy.name)(split.strategy.params, split.ratios, split.seed)
 
@@ -142,10 +143,13 @@ class Resolver:
                     labels[label][SPLITS[code]] += 1
             removed.add(self._removed(each, keys, reason, other))
             progress.advance(each.table.num_rows)
-        files = [
-            self._work.add(roles[number], written.path, rows=written.rows, sha256=written.sha256)
-            for number, written in shuffle.files()
-        ]
+        files: list[FileEntry] = []
+        for number, written in shuffle.files():
+            files.append(self._work.add(roles[number], written.path, rows=written.rows, sha256=written.sha256))
+            if self._exported:
+                path = self._scratch / "rows.tfrecord"
+                tfrecord.write(written.path, path, self._exported)
+                files.append(self._work.add(f"tfrecord_{roles[number]}", path, rows=written.rows))
         files += [self._work.add("removed", w.path, rows=w.rows, sha256=w.sha256) for w in removed.close()]
         return files, {label: dict(sorted(counted.items())) for label, counted in sorted(labels.items())}
 
