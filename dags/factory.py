@@ -91,6 +91,11 @@ class Chain:
         return _shares(self.corpus.train.shards)
 
     @property
+    def earlier(self) -> range:
+        """The rounds in which all shards are fitted before the last one."""
+        return range(self.corpus.train.rounds - 1)
+
+    @property
     def folds(self) -> list[str]:
         """The folds of the cross-validation; none where the corpus asks for none."""
         return _shares(self.corpus.crossvalidate.folds) if self.corpus.crossvalidate else []

@@ -27,6 +27,7 @@ Trains on all published partitions; the candidate becomes champion if its gate f
 """
 SHARDED = "train (a task a shard)"
 MIRRORED = "encode (a task a shard) -> train (one task for the whole gang of workers)"
+ROUNDS = "rounds (a task a shard), train (the last one)"
 FEDERATED = "a round: sites (a task a site), average"
 
 
@@ -72,7 +73,7 @@ def retrain(chain: Chain) -> DAG:
                 encode = chain.mapped("encode", options=trained_on).expand(shard=chain.shards)
                 train = encode >> chain.gang(options=trained_on)
             else:
-                encode = train = chain.mapped("train", options=trained_on).expand(shard=chain.shards)
+                encode, train = _sharded(chain)
             parts = chain.mapped("evaluate", task_id="evaluate_parts", options=trained_on, shard_option="part").expand(
                 shard=chain.parts
             )
@@ -101,7 +102,18 @@ def retrain(chain: Chain) -> DAG:
 
 
 def _told(chain: Chain) -> str:
-    return FEDERATED if chain.sites else MIRRORED if chain.mirrored else SHARDED
+    return FEDERATED if chain.sites else MIRRORED if chain.mirrored else ROUNDS if chain.earlier else SHARDED
+
+
+def _sharded(chain: Chain) -> tuple[Any, Any]:
+    """The first and the last task of the shards, which are fitted once, or in rounds from the sum of the last one."""
+    tasks: list[Any] = []
+    for number in chain.earlier:
+        options = {"snapshot": SNAPSHOT, "round": str(number)}
+        tasks.append(chain.mapped("train", task_id=f"round_{number}", options=options).expand(shard=chain.shards))
+    tasks.append(chain.mapped("train", options={"snapshot": SNAPSHOT}).expand(shard=chain.shards))
+    in_order(*tasks)
+    return tasks[0], tasks[-1]
 
 
 def _federated(chain: Chain) -> tuple[Any, Any]:

@@ -47,7 +47,8 @@ def merge(context: Context, training: Training) -> StepResult:
 
     ``train.merge`` says how, or else the recipe does: the union of a forest's trees, the average of the epochs
     that a mirrored recipe kept, a vote. Parts weigh by their rows. A merged model whose macro-F1 on validation
-    lies more than ``train.merge_tolerance`` under the best part's is refused: that part becomes the candidate.
+    lies more than ``train.merge_tolerance`` under the best part's is refused: that part becomes the candidate; not
+    where shards were fitted in rounds, whose merged model is that of all rows.
     ``counts["chosen"]`` says which (the way, or ``part i/n``), ``details["validation"]`` has the numbers of all.
 
     Raises:
@@ -71,7 +72,13 @@ def merge(context: Context, training: Training) -> StepResult:
         total = sum(part.rows for part in parts)
         union = _merged(training, merged, models, [part.rows / total for part in parts])
         validation[merged] = _headline(_validate(context, training, union))
-        chosen, message = _choose(validation, merged, training.corpus.train.merge_tolerance)
+        if training.rounds > 1:  # a part is no model of its own: it is a shard's share of a step
+            chosen, message = (
+                merged,
+                f"the {merged} of the last of {training.rounds} rounds, which are those of all rows",
+            )
+        else:
+            chosen, message = _choose(validation, merged, training.corpus.train.merge_tolerance)
         model = dict(zip(validation, [*models, union], strict=True))[chosen]
         context.log.info("chosen", model=chosen, reason=message)
     files, details = store_model(context, training, training.model(), model)

@@ -82,8 +82,9 @@ class Chain:
     def _train(self, training: Training) -> None:
         context = self.context
         if not training.mirrored:
-            for shard in training.shards:
-                train(context, training, shard)
+            for number in range(training.rounds):
+                for shard in training.shards:
+                    train(context, training, shard, number)
             return
         for shard in training.shards:
             encode(context, training, shard)

@@ -180,6 +180,11 @@ class Train(Section):
         ("language",), description="by what metrics are broken down"
     )
 
+    @property
+    def rounds(self) -> int:
+        """How often all shards are fitted: once, unless the recipe has rounds and there are shards to add up."""
+        return 1 if self.shards == 1 else getattr(self.recipe.params, "rounds", None) or 1
+
     @model_validator(mode="before")
     @classmethod
     def _single_is_one_shard(cls, data: Any) -> Any:

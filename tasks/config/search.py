@@ -12,7 +12,7 @@ from tasks.section import Section
 
 Value = bool | int | float | str | tuple[int | float | str, ...] | None
 """What a choice may be."""
-FIXED = ("average",)
+FIXED = ("average", "rounds")
 """Parameters that say how many tasks the DAG has."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tasks.errors import BadInput
 from tasks.models._space import Frame, RowSpace, Space, TextSpace, started
@@ -28,6 +28,21 @@ class ClustersParams(TfidfParams):
     sample: int = Field(2000, ge=10, description="rows that the directions and the first guess are found on")
     rare: int = Field(2, ge=1, description="of tables: rows that a category's value occurs in at least")
     sublinear_tf: bool = Field(True, description="count a term as 1 + ln(occurrences)")
+    rounds: int | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="so many exact steps of all rows, in any number of shards: after each the shards' sums are added, "
+        "and no shard makes steps by itself; null: it does, and one sum follows",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_rounds_that_are_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A training is what it was before there were any: so is its id."""
+        values: dict[str, Any] = dump(self)
+        if self.rounds is None:
+            values.pop("rounds", None)
+        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,16 @@ class ShardedRecipe(Recipe, Protocol):
         """One model of several parts; ``weights`` are |D_i| / |D| and sum to 1."""
 
 
+class RoundsRecipe(ShardedRecipe, Protocol):
+    """A sharded recipe whose parameters say how many ``rounds`` there are: steps of all shards from one model.
+
+    With them ``fit`` makes the first step of a shard, or all of the only one; ``merge`` is exact for a step.
+    """
+
+    def again(self, batches: Iterator[pa.Table], features: pa.Table, before: Any) -> Any:
+        """One further step on a shard, from ``before``: what ``merge`` made of all shards' last step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Field:
     """One column of an encoded example: ``shape`` numbers, or a list of any length where it is None.

@@ -34,7 +34,9 @@ class GaussianMixtureParams(ClustersParams):
         description="full: a cluster may lie in any direction; diag: along the axes, with fewer numbers to learn",
     )
     iterations: int = Field(
-        10, ge=1, description="EM steps of a shard by itself; with 1 the merged step is exactly that of all rows"
+        10,
+        ge=1,
+        description="without rounds: EM steps of a shard by itself; with 1 the merged step is exactly that of all rows",
     )
     regularisation: float = Field(1e-3, gt=0, description="added to every variance, so that no cluster is one point")
 
@@ -59,7 +61,8 @@ class GaussianMixture(Clusters):
 
     Dempster, Laird and Rubin, Maximum Likelihood from Incomplete Data via the EM Algorithm, 1977. What a step needs of
     the rows are sums over them (Neal and Hinton, A View of the EM Algorithm, 1998, section 3), so the sum over
-    shards that made the same step is the step of all rows; after steps of their own it is an average of their views.
+    shards that made the same step is the step of all rows, and so is each of ``rounds``; after steps of their own it is
+    an average of their views.
     """
 
     Params: ClassVar[type[Section]] = GaussianMixtureParams
@@ -89,6 +92,10 @@ class GaussianMixture(Clusters):
         points, start = self.rows(batches, frame), start_of(features)
         weights, means, covariances = start["weights"], start["means"], start["covariances"]
         model = self.step(frame, points, weights, means, covariances)
+        if rounds := self._params.rounds:
+            for _ in range(rounds - 1 if shard.count == 1 else 0):
+                model = self.step(frame, points, *self.parameters(model))
+            return model
         for _ in range(0 if start["final"] else self._params.iterations - 1):
             weights, moved, spread = self.parameters(model)
             # A cluster without a row in this shard has them in others: it waits where it is.
@@ -97,6 +104,10 @@ class GaussianMixture(Clusters):
             covariances = np.where(idle.reshape(-1, *(1,) * (spread.ndim - 1)), covariances, spread)
             model = self.step(frame, points, weights, means, covariances)
         return model
+
+    def again(self, batches: Iterator[pa.Table], features: pa.Table, before: MixtureModel) -> MixtureModel:
+        frame = self._space.frame(features)
+        return self.step(frame, self.rows(batches, frame), *self.parameters(before))
 
     def step(
         self, frame: Frame, points: np.ndarray, weights: np.ndarray, means: np.ndarray, covariances: np.ndarray

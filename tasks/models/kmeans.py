@@ -25,7 +25,9 @@ class KmeansParams(ClustersParams):
     """Parameters of ``train.recipe.kmeans``."""
 
     passes: int = Field(
-        10, ge=0, description="over the shard's rows in mini-batches, before the last exact one, which is merged"
+        10,
+        ge=0,
+        description="without rounds: over the shard's rows in mini-batches, before the last exact one, which is merged",
     )
     batch_size: int = Field(1024, ge=1, description="rows of a mini-batch")
 
@@ -44,7 +46,8 @@ class Kmeans(Clusters):
     """scikit-learn's MiniBatchKMeans from a common start; a last exact step makes counts and sums that add up.
 
     Sculley, Web-Scale K-Means Clustering, 2010. With ``passes: 0`` the merged model is exactly one step of Lloyd's
-    on all rows, whatever the sharding; with more, each shard has moved the centres by itself before that step.
+    on all rows, whatever the sharding; with more, each shard has moved the centres by itself before that step. With
+    ``rounds`` so many steps of Lloyd's on all rows follow one another.
     """
 
     Params: ClassVar[type[Section]] = KmeansParams
@@ -68,6 +71,11 @@ class Kmeans(Clusters):
         frame = self._space.frame(features)
         points, start = self.rows(batches, frame), start_of(features)
         centres, clusters = start["centres"], len(start["centres"])
+        if rounds := self._params.rounds:
+            model = self.step(frame, points, centres)
+            for _ in range(rounds - 1 if shard.count == 1 else 0):
+                model = self.step(frame, points, model.centres)
+            return model
         if self._params.passes and not start["final"] and len(points) >= clusters:
             seed = int(np.random.SeedSequence([self._seed, shard.index]).generate_state(1)[0])
             found = MiniBatchKMeans(
@@ -80,8 +88,18 @@ class Kmeans(Clusters):
                 random_state=seed,
             )
             centres = np.asarray(found.fit(points).cluster_centers_, np.float64)
+        return self.step(frame, points, centres)
+
+    def again(self, batches: Iterator[pa.Table], features: pa.Table, before: KmeansModel) -> KmeansModel:
+        frame = self._space.frame(features)
+        return self.step(frame, self.rows(batches, frame), before.centres)
+
+    def step(self, frame: Frame, points: np.ndarray, centres: np.ndarray) -> KmeansModel:
+        """Lloyd's: each centre becomes the mean of the rows that are nearest to it; one without any stays."""
+        import numpy as np
+
         nearest = _squared(points, centres).argmin(axis=1)
-        rows = np.bincount(nearest, minlength=clusters)
+        rows = np.bincount(nearest, minlength=len(centres))
         sums = np.zeros_like(centres)
         np.add.at(sums, nearest, points)
         moved = np.where(rows[:, None] > 0, sums / np.maximum(rows, 1)[:, None], centres)

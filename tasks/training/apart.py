@@ -82,6 +82,9 @@ def judged(
             encode(context, training, shard)
         start_all(context, training, written(context, training, corpus), None)
     else:
+        for number in range(training.rounds - 1):
+            for shard in training.shards:
+                train(context, training, shard, number)
         for count, shard in enumerate(training.shards, start=1):
             train(context, training, shard)
             evaluate_part(context, training, shard)

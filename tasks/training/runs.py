@@ -128,10 +128,16 @@ class Training:
         """The part models: one a shard, or of a mirrored training one an epoch that is kept."""
         return _shares(self.corpus.train.recipe.params.average) if self.mirrored else self.shards
 
-    def made_by(self, part: Shard) -> str:
-        """The command that makes one part."""
+    @property
+    def rounds(self) -> int:
+        """How often all shards are fitted, each time from the sum of the last; a single shard does all in one go."""
+        return self.corpus.train.rounds
+
+    def made_by(self, part: Shard, number: int | None = None) -> str:
+        """The command that makes one part, or what one shard brings to a round."""
         shard = "" if self.mirrored else f" --shard {part}"
-        return f"train --snapshot {self.snapshot_id}{shard}"
+        given = "" if number is None else f" --round {number}"
+        return f"train --snapshot {self.snapshot_id}{shard}{given}"
 
     @property
     def recipe(self) -> Recipe:
@@ -160,6 +166,10 @@ class Training:
     def model(self, part: Shard | None = None) -> str:
         """Folder of the candidate, or of one part."""
         return model_folder(self.corpus.corpus, self.run, part)
+
+    def round(self, number: int, shard: Shard) -> str:
+        """Folder of what one shard brings to a round, the last one of which makes the parts."""
+        return self.model(shard) if number == self.rounds - 1 else f"{self.model()}/rounds/{number:04d}/{shard.folder}"
 
     def report(self, part: Shard | None = None) -> str:
         """Folder of the candidate's report, or of one part's."""

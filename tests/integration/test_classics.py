@@ -90,7 +90,7 @@ def test_clusters_of_documents_need_no_label(recipe: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("recipe", ["kmeans", "gaussian_mixture"])
 def test_clusters_of_a_table(recipe: str, tmp_path: Path) -> None:
     rows, kind = iris()
-    chain = table(tmp_path, rows, kind, {recipe: {"clusters": 3, "on": "row"}})
+    chain = table(tmp_path, rows, kind, {recipe: {"clusters": 3, "on": "row", "rounds": 3}})
     chain.ingest()
     metrics = chain.metrics(chain.retrain())
     assert metrics["validation"]["adjusted_rand"] > 0.4

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from safetensors.numpy import load_file, save_file
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_iris
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.mixture import GaussianMixture as Mixture
@@ -118,6 +119,61 @@ def test_the_merged_step_of_kmeans_is_lloyds_of_all_rows(shards: int) -> None:
     nearest = ((points[:, None] - start[None]) ** 2).sum(axis=2).argmin(axis=1)
     for cluster in range(3):
         np.testing.assert_allclose(whole.centres[cluster], points[nearest == cluster].mean(axis=0), rtol=1e-9)
+
+
+def in_rounds(made: Any, rows: list[dict[str, Any]], shards: int, rounds: int) -> tuple[Any, pa.Table]:
+    parts, features = fitted(made, rows, shards)
+    weights = [1 / shards] * shards
+    for _ in range(rounds - 1 if shards > 1 else 0):
+        before = made.merge(parts, weights)
+        parts = [made.again(_batches(table(rows[i::shards])), features, before) for i in range(shards)]
+    return made.merge(parts, weights), features
+
+
+def scattered(count: int) -> list[dict[str, Any]]:
+    """Three clouds that lie in one another, so that a fit takes many steps."""
+    chance = np.random.default_rng(3)
+    places = chance.normal(size=(count, 3)) * [1, 2, 0.5]
+    places += np.array([[0, 0, 0], [2, 1, 0], [1, -2, 1]])[np.arange(count) % 3]
+    return [{"row": dict(zip("abc", map(float, place), strict=True))} for place in places]
+
+
+@pytest.mark.parametrize("covariance", ["full", "diag"])
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_rounds_over_shards_are_em_over_all_rows_by_scikit_learn(shards: int, covariance: str) -> None:
+    rows, rounds = scattered(600), 25
+    made = mixture(on="row", rounds=rounds, covariance=covariance, sample=20)
+    model, features = in_rounds(made, rows, shards, rounds)
+    start = _space.start_of(features)
+    assert not start["final"]
+    points = made._space.points(model.frame, [""] * len(rows), {"row": [row["row"] for row in rows]})
+    precisions = 1 / start["covariances"] if covariance == "diag" else np.linalg.inv(start["covariances"])
+    begin = {"weights_init": start["weights"], "means_init": start["means"], "precisions_init": precisions}
+    theirs = Mixture(3, covariance_type=covariance, reg_covar=1e-3, max_iter=rounds, tol=0, **begin)
+    with pytest.warns(UserWarning, match="did not converge"):
+        theirs.fit(points)
+    for mine, other in zip(made.parameters(model), (theirs.weights_, theirs.means_, theirs.covariances_), strict=True):
+        np.testing.assert_allclose(mine, other, rtol=1e-6, atol=1e-8)
+    few, _ = in_rounds(mixture(on="row", rounds=2, covariance=covariance, sample=20), rows, shards, 2)
+    assert np.abs(made.parameters(few)[1] - theirs.means_).max() > 1e-2, "so many steps are no formality"
+
+
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_rounds_over_shards_are_lloyds_steps_on_all_rows_by_scikit_learn(shards: int) -> None:
+    rows, rounds = scattered(600), 6
+    made = kmeans(on="row", rounds=rounds, sample=20)
+    model, features = in_rounds(made, rows, shards, rounds)
+    start = _space.start_of(features)["centres"]
+    points = made._space.points(model.frame, [""] * len(rows), {"row": [row["row"] for row in rows]})
+    theirs = KMeans(3, init=start, n_init=1, max_iter=rounds, tol=0, algorithm="lloyd").fit(points)
+    assert theirs.n_iter_ == rounds
+    np.testing.assert_allclose(model.centres, theirs.cluster_centers_, rtol=1e-9, atol=1e-12)
+    assert model.rows.sum() == len(rows)
+
+
+def test_a_training_without_rounds_is_what_it_was_before_there_were_any() -> None:
+    assert "rounds" not in KmeansParams().model_dump()
+    assert KmeansParams(rounds=3).model_dump()["rounds"] == 3
 
 
 @pytest.mark.parametrize("sample", [60, 2000])

@@ -86,6 +86,24 @@ def test_sites_train_in_rounds_and_no_other_task_knows_their_variables(corpora: 
     assert [site.credentials for site in dag.get_task("gate_model").sites] == ["BERLIN", "PARIS"]  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("shards", [1, 3])
+def test_shards_are_fitted_in_rounds_one_after_the_other(corpora: Path, shards: int) -> None:
+    train = {"recipe": {"gaussian_mixture": {"rounds": 3}}, "shards": shards}
+    dag = dag_of(corpora, "retrain", "retrain_docs", train=train)
+    train_task = dag.get_task("train")
+    if shards == 1:
+        assert "round_0" not in dag.task_ids
+        assert train_task.upstream_task_ids == {"gate_features"}
+        return
+    first, second = dag.get_task("round_0"), dag.get_task("round_1")
+    assert [task.expand_input.value for task in (first, second, train_task)] == [{"shard": ["0/3", "1/3", "2/3"]}] * 3  # type: ignore[union-attr]
+    assert [task.partial_kwargs["options"].get("round") for task in (first, second, train_task)] == ["0", "1", None]  # type: ignore[union-attr]
+    assert first.upstream_task_ids == {"gate_features"}
+    assert second.upstream_task_ids == {"round_0"}
+    assert train_task.upstream_task_ids == {"round_1"}
+    assert train_task.downstream_task_ids == {"evaluate_parts"}
+
+
 def test_a_search_comes_first_round_by_round(corpora: Path) -> None:
     search = {"parameters": {"trees": {"low": 1, "high": 9}}, "trials": 5, "parallel": 2}
     dag = dag_of(corpora, "retrain", "retrain_docs", search=search)

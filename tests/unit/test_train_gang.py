@@ -118,6 +118,8 @@ PEERS = "--peers=one:7000,two:7000"
     ("recipe", "options", "words"),
     [
         (MIRRORED, ["--shard=0/2"], "--shard: recipe text_encoder is mirrored: its workers train in step"),
+        (MIRRORED, ["--round=0"], "--round: recipe text_encoder is mirrored: its workers train in step"),
+        (SHARDED, ["--round=1"], "--round 1: recipe tfidf_forest on 2 shard(s) has 1 round(s): give 0 to 0"),
         (SHARDED, ["--worker=0/2", PEERS], "--worker, --peers: recipe tfidf_forest is sharded"),
         (SHARDED, ["--generation=1"], "--generation: recipe tfidf_forest is sharded"),
         (MIRRORED, ["--worker=0/2"], "--worker 0/2: give --peers too, the address of each of the 2 workers"),

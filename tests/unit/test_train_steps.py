@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,10 +13,13 @@ from tasks.catalog import Manifest
 from tasks.combine import combine
 from tasks.config import Corpus
 from tasks.errors import BadInput, Corrupt, Quarantined
+from tasks.evaluate import evaluate_part
+from tasks.merge import merge
 from tasks.prepare import prepare
 from tasks.step import Context, Shard
 from tasks.train import train
 from tasks.training import Training, load_model
+from tasks.training.apart import judged
 
 MakeCorpus = Callable[..., Corpus]
 MakeContext = Callable[..., Context]
@@ -190,3 +194,61 @@ def test_counts_are_readable_parquet_sorted_by_term(start: Start, tmp_path: Any)
     terms = table["term"].to_pylist()
     assert terms == sorted(terms)
     assert table["documents"].to_pylist()[terms.index("common")] == 3
+
+
+def test_rounds_go_on_from_the_sum_of_all_shards(
+    make_context: MakeContext, make_corpus: MakeCorpus, make_snapshot: Callable[..., Manifest]
+) -> None:
+    texts = rows(23, "abc")
+
+    def begin(shards: int) -> tuple[Context, Training]:
+        recipe = {"kmeans": {"clusters": 3, "min_df": 1, "dimensions": 3, "sample": 10, "rounds": 4}}
+        context = make_context(make_corpus(train={"recipe": recipe, "shards": shards}))
+        training = Training.of(context.corpus, make_snapshot(context, train=texts, validation=rows(9, "abc")))
+        prepared(context, training)
+        combine(context, training)
+        return context, training
+
+    context, training = begin(3)
+    assert training.rounds == 4
+    with pytest.raises(BadInput, match=rf"train --snapshot {training.snapshot_id} --shard 0/3 --round 2"):
+        train(context, training, Shard(0, 3))
+    for number in range(4):
+        results = [train(context, training, shard, number) for shard in training.shards]
+    assert results[0].message == "round 4 of 4"
+    assert results[2].manifest.endswith(f"models/docs/{training.run}/parts/2-of-3/_manifest.json")
+    assert all(train(context, training, shard, n).noop for n in range(4) for shard in training.shards)
+    for shard in training.shards:
+        evaluate_part(context, training, shard)
+    merge(context, training)
+    recipe, mine = load_model(context, context.catalog.load(training.model(), made_by="merge"))
+    context, alone = begin(1)
+    assert alone.rounds == 1
+    train(context, alone, Shard())
+    _, whole = load_model(context, context.catalog.load(alone.model(Shard()), made_by="train"))
+    np.testing.assert_allclose(mine.centres, whole.centres, rtol=1e-9, atol=1e-12)
+    assert recipe.facts(mine) == recipe.facts(whole)
+
+    # What one shard brought is made anew with the same bytes: nothing after it is done again.
+    context, training = begin(3)
+    lost = context.catalog.load(training.round(1, Shard(1, 3)), made_by="train")
+    context.store.delete(lost.files[0].key)
+    assert not train(context, training, Shard(1, 3), 1).noop
+    assert train(context, training, Shard(0, 3), 2).noop
+
+
+def test_shards_without_rows_bring_nothing_to_a_round(
+    make_context: MakeContext, make_corpus: MakeCorpus, make_snapshot: Callable[..., Manifest]
+) -> None:
+    recipe = {"gaussian_mixture": {"clusters": 2, "min_df": 1, "dimensions": 2, "sample": 10, "rounds": 2}}
+    context = make_context(make_corpus(train={"recipe": recipe, "shards": 30}))
+    training = Training.of(context.corpus, make_snapshot(context, train=rows(23), validation=rows(4)))
+    prepared(context, training)
+    combine(context, training)
+    for number in range(2):
+        counts = [train(context, training, shard, number).counts["rows"] for shard in training.shards]
+        assert counts == [1] * 23 + [0] * 7
+    # As a fold or a trial does it, every step of it.
+    assert judged(context, training, "")["rows"] == 4
+    merged = context.catalog.load(training.model(), made_by="merge")
+    assert (merged.counts["chosen"], merged.counts["empty_parts"], merged.counts["rows"]) == ("sum", 7, 23)
