@@ -53,9 +53,13 @@ def snapshot(context: Context) -> StepResult:
 
     Raises:
         BadInput: nothing is published, or nothing is left; says which partitions were looked at.
+        Lacking: what the recipe needs is not installed where the rest of the training will run, too.
         Corrupt: a published file is missing or altered.
     """
+    from tasks.training.runs import recipe_code
+
     corpus = context.corpus
+    recipe_code(corpus.train.recipe.name)  # before anything is read: of a run's tasks this is the first in that image
     partitions, quarantined = published(context)
     config = _config(corpus)
     inputs = [Input(name=each.folder, digest=each.manifest.digest()) for each in partitions]

@@ -18,8 +18,8 @@ from kubernetes import client
 from kubernetes.client import models as k8s
 
 from plugins.errors import StepKilled
-from plugins.operators.pod import PodGateOperator, PodStepOperator
-from tasks.errors import BadInput, GateFailed, NightshiftError, StoreError
+from plugins.operators.pod import PodGateOperator, PodSnapshotOperator, PodStepOperator
+from tasks.errors import BadInput, GateFailed, Lacking, NightshiftError, StoreError
 from tests.kubernetes.conftest import IMAGE, image, pods, wait
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(300)]
@@ -99,13 +99,21 @@ class Task:
 def task(namespace: str, tmp_path: Path) -> Callable[..., Task]:
     """``task(script, resources={…}, kubernetes={…}, **arguments)``: a task whose pod runs ``script``."""
 
-    def make(script: str, *, resources: Any = None, kubernetes: Any = None, kind: Any = Scripted, **more: Any) -> Task:
+    def make(
+        script: str,
+        *,
+        resources: Any = None,
+        kubernetes: Any = None,
+        train: Any = None,
+        kind: Any = Scripted,
+        **more: Any,
+    ) -> Task:
         path = tmp_path / "docs.yaml"
         values = {
             "corpus": "docs",
             "runtime": "kubernetes",
             "source": {"live": {"files": {"path": "/nowhere/*.jsonl"}}},
-            "train": {"recipe": "tfidf_forest"},
+            "train": train or {"recipe": "tfidf_forest"},
             "resources": {"cpu": "50m", "memory": "128Mi", "timeout": "5m", **(resources or {})},
             "kubernetes": {"namespace": namespace, "image": image(IMAGE), "grace": "2s", **(kubernetes or {})},
         }
@@ -231,6 +239,18 @@ def test_an_image_that_is_not_there_is_named_and_not_tried_again(task: Callable[
     settings = {"image": "example.local/missing:1", "image_pull_policy": "Never"}
     with pytest.raises(BadInput, match=r"cannot start: ErrImageNeverPull.*example\.local/missing:1.*kubernetes\.image"):
         task("", kubernetes=settings).run()
+
+
+def test_an_image_without_the_recipes_libraries_is_refused_by_the_first_pod_of_a_retraining(
+    task: Callable[..., Task],
+) -> None:
+    """The pipeline's image has no TensorFlow, and here nothing is published: that is not what it says."""
+    corpus = {"train": {"recipe": "text_encoder"}, "resources": {"memory": "512Mi"}}
+    settings = {"env": {"NIGHTSHIFT_STORE": "file:///tmp/store"}, "grace": "60s"}
+    snapshot = {"task_id": "snapshot", "step": "snapshot", "options": {}, "shard": None, "kind": PodSnapshotOperator}
+    said = f"(?s)recipe text_encoder needs .*tensorflow.*kubernetes.trainer_image.*The pod's image is {image(IMAGE)}"
+    with pytest.raises(Lacking, match=said):
+        task("", kubernetes=settings, **corpus, **snapshot).run()
 
 
 @pytest.mark.parametrize("asked", [{"cpu": "500"}, {"memory": "900Ti"}])

@@ -14,7 +14,8 @@ from tasks.catalog import Release
 from tasks.cleaning import schema
 from tasks.config import Corpus
 from tasks.config.corpus import Near
-from tasks.errors import BadInput, Corrupt, NotFound
+from tasks.errors import BadInput, Corrupt, Lacking, NotFound
+from tasks.models.base import RECIPES
 from tasks.resolution import shuffle
 from tasks.snapshot import resolve
 from tasks.split import split
@@ -387,3 +388,16 @@ def test_the_manifest_stays_readable_by_digest(days: Days) -> None:
     assert days.context.catalog.at(folder, made.manifest.digest()) == made.manifest
     with pytest.raises(NotFound):
         days.context.catalog.at(folder, "0" * 64)
+
+
+def test_an_image_without_the_recipes_libraries_is_refused_before_anything_is_read(
+    days: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retraining begins with `snapshot`, in the image of all that follow: no gang is started for nothing."""
+    days.publish("2026-11-20", *texts(20))
+    recipe = RECIPES.get(days.context.corpus.train.recipe.name)
+    monkeypatch.setattr(recipe, "libraries", (*recipe.libraries, "no-such-library"))
+    monkeypatch.setattr("tasks.snapshot.published", lambda context: pytest.fail("partitions were read"))
+    with pytest.raises(Lacking, match=r"needs no-such-library, not installed here: .*kubernetes\.trainer_image"):
+        days.snapshot()
+    assert not list(days.context.store.list("snapshots/"))
