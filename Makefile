@@ -48,7 +48,7 @@ test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIG
 	fi; done
 	$(RUN)/python -m pytest $(SELECT) tests/kubernetes
 
-test-corpora: .venv/ready ## clusters, docs, images, imports, summaries, table, tags, text, and two strategies, on Airflow; takes long
+test-corpora: .venv/ready ## clusters, docs, images, imports, summaries, table, tags, text, and three strategies, on Airflow; takes long
 	$(RUN)/python -m pytest tests/corpora
 
 test-spark: .venv/ready build/spark/ready ## the engines on a real Spark of this machine; installs it (600 MB) and Java below build/

@@ -150,6 +150,32 @@ def test_parameter_servers_train_a_champion_in_one_task_with_a_slot_for_each_mem
     assert predicted(stack, "served", tmp_path) == ["fruit", "metal"]
 
 
+def test_shards_are_fitted_in_rounds_whose_sum_is_the_model(
+    stack: Stack, tmp_path: Path, write_day: Write, archive_corpus: Write
+) -> None:
+    write_day(tmp_path / "archive", DAY, pages=80)
+    archive_corpus(
+        Path(stack.environment["NIGHTSHIFT_CORPORA"]),
+        "grouped",
+        tmp_path / "archive",
+        schedule={"retrain": "manual"},
+        train={
+            "recipe": {"gaussian_mixture": {"clusters": 2, "dimensions": 4, "sample": 20, "rounds": 3}},
+            "shards": 2,
+        },
+        gates={"model": {"floors": {"silhouette": 0.0}}},
+        resources={"retries": 2, "timeout": "20m"},
+    )
+    run, model = trained(stack, "grouped")
+    tasks = [(t["task_id"], t["map_index"], t["try_number"]) for t in stack.rest.tasks("retrain_grouped", run)]
+    assert sorted(each for each in tasks if each[0].startswith(("round_", "train"))) == [
+        (name, shard, 1) for name in ("round_0", "round_1", "train") for shard in (0, 1)
+    ]
+    assert (model.counts["chosen"], model.counts["parts"]) == ("sum", 2)
+    assert "of the last of 3 rounds" in model.details["reason"]
+    assert len(set(predicted(stack, "grouped", tmp_path))) == 2
+
+
 def test_sites_train_a_champion_on_data_that_stay_where_they_are(
     stack: Stack,
     sites: dict[str, dict[str, str]],
