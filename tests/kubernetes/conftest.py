@@ -19,6 +19,7 @@ from tests.faults.run import Row
 T = TypeVar("T")
 IMAGE = "NIGHTSHIFT_IMAGE"
 TRAINER_IMAGE = "NIGHTSHIFT_TRAINER_IMAGE"
+SPARK_IMAGE = "NIGHTSHIFT_SPARK_IMAGE"
 IMAGES = {IMAGE: "example.local/nightshift-pipeline:dev", TRAINER_IMAGE: "example.local/nightshift-trainer:dev"}
 
 
@@ -84,6 +85,14 @@ def make_namespace(cluster: client.CoreV1Api, name: str, settings: dict[str, str
     cluster.create_namespaced_secret(name, {"metadata": {"name": "nightshift-store"}, "stringData": settings})
     # Pods are refused until controllers have made the account that they run as, and in older versions its token.
     wait(lambda: _takes_pods(cluster, name), "the namespace takes pods")
+
+
+def reachable(cluster: client.CoreV1Api) -> str:
+    """An address of this machine that pods reach: what the environment says, or the node's where this is the node."""
+    if given := os.environ.get("NIGHTSHIFT_TEST_HOST"):
+        return given
+    addresses = cluster.list_node().items[0].status.addresses
+    return next(str(each.address) for each in addresses if each.type == "InternalIP")
 
 
 def pods(cluster: client.CoreV1Api, namespace: str) -> dict[str, Any]:

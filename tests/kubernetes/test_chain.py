@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import time
 import uuid
@@ -21,7 +20,7 @@ from containers.embedded.rest import Rest
 from containers.embedded.settings import PORTS
 from containers.embedded.stack import Stack
 from tasks.store import Store, open_store
-from tests.kubernetes.conftest import IMAGE, TRAINER_IMAGE, image, make_namespace, pods
+from tests.kubernetes.conftest import IMAGE, TRAINER_IMAGE, image, make_namespace, pods, reachable
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(1500)]
 
@@ -96,14 +95,6 @@ def night(cluster: client.CoreV1Api, tmp_path_factory: pytest.TempPathFactory) -
     finally:
         stack.stop()
         cluster.delete_namespace(namespace)
-
-
-def reachable(cluster: client.CoreV1Api) -> str:
-    """An address of this machine that pods reach: what the environment says, or the node's where this is the node."""
-    if given := os.environ.get("NIGHTSHIFT_TEST_HOST"):
-        return given
-    addresses = cluster.list_node().items[0].status.addresses
-    return next(str(each.address) for each in addresses if each.type == "InternalIP")
 
 
 def write_corpus(path: Path, namespace: str) -> None:
