@@ -33,6 +33,7 @@ COMMANDS = {
     "backup": "Copy the champion and its data to the backup store.",
     "restore": "Bring a champion back from a backup.",
     "predict": "Score a partition or files with the champion.",
+    "executor": "Run as an executor of `engine: spark`; Spark calls it, in a pod.",
     "sample": "Let a champion that is a language model write on from texts.",
 }
 

@@ -19,6 +19,8 @@ from plugins.runtime.pod_state import CONTAINER
 from tasks.config import Corpus
 from tasks.config.kubernetes import Kubernetes, Toleration, Volume
 from tasks.config.quantity import cores
+from tasks.config.spark import PART, POD_VARIABLE
+from tasks.config.spark import STEPS as SPARK_STEPS
 from tasks.errors import BadInput
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ def pod_of(corpus: Corpus, text: str, work: Work) -> k8s.V1Pod:
     """The pod of one command; what it is made of beyond ``work`` is in ``corpus``, whose YAML is ``text``.
 
     It runs as nobody in particular: not as root, on a read-only root file system with a scratch folder, without
-    capabilities, without a token of the cluster. The caller adds what is the pod's own: an owner, a host name.
+    capabilities, and without a token of the cluster, but for a step that starts executors of Spark. The caller adds
+    what is the pod's own: an owner, a host name.
 
     Raises:
         BadInput: the corpus has no section ``kubernetes``, or is too long to travel.
@@ -130,9 +133,11 @@ def pod_of(corpus: Corpus, text: str, work: Work) -> k8s.V1Pod:
             restart_policy="Never",
             active_deadline_seconds=int((corpus.resources.timeout + AFTERMATH).total_seconds()),
             termination_grace_period_seconds=int(settings.grace.total_seconds()),
-            automount_service_account_token=False,
+            automount_service_account_token=drives_pods(corpus, work),
             enable_service_links=False,
-            service_account_name=settings.service_account,
+            service_account_name=(
+                corpus.spark.service_account if drives_pods(corpus, work) else settings.service_account
+            ),
             node_selector=dict(settings.node_selector) or None,
             tolerations=[_toleration(each) for each in settings.tolerations] or None,
             priority_class_name=settings.priority_class,
@@ -155,8 +160,21 @@ def settings_of(corpus: Corpus) -> Kubernetes:
     return corpus.kubernetes
 
 
-def image_of(settings: Kubernetes, work: Work) -> str:
+def on_spark(corpus: Corpus, work: Work) -> bool:
+    """Whether the command is one that Spark spreads out."""
+    return corpus.engine == "spark" and work.step in SPARK_STEPS
+
+
+def drives_pods(corpus: Corpus, work: Work) -> bool:
+    """Whether the command starts pods itself: executors of Spark."""
+    return on_spark(corpus, work) and corpus.spark.in_pods
+
+
+def image_of(corpus: Corpus, work: Work) -> str:
     """The image that has what the command imports."""
+    settings = settings_of(corpus)
+    if on_spark(corpus, work) and corpus.spark.image:
+        return corpus.spark.image
     ingest = work.step in INGEST_STEPS or (work.step == "gate" and work.label in INGEST_GATES)
     return settings.image if ingest else settings.trainer_image or settings.image
 
@@ -171,10 +189,13 @@ def _container(corpus: Corpus, text: str, work: Work) -> k8s.V1Container:
     settings = settings_of(corpus)
     return k8s.V1Container(
         name=CONTAINER,
-        image=image_of(settings, work),
+        image=image_of(corpus, work),
         image_pull_policy=settings.image_pull_policy,
         args=list(work.arguments),
-        env=[k8s.V1EnvVar(name=name, value=value) for name, value in _environment(corpus, text, work).items()],
+        env=[
+            *(k8s.V1EnvVar(name=name, value=value) for name, value in _environment(corpus, text, work).items()),
+            *(_own_name() if drives_pods(corpus, work) else ()),
+        ],
         env_from=[k8s.V1EnvFromSource(secret_ref=k8s.V1SecretEnvSource(name=settings.env_secret))],
         resources=_resources(corpus, work.step),
         volume_mounts=[
@@ -214,6 +235,11 @@ def _environment(corpus: Corpus, text: str, work: Work) -> dict[str, str]:
     }
 
 
+def _own_name() -> list[k8s.V1EnvVar]:
+    name = k8s.V1EnvVarSource(field_ref=k8s.V1ObjectFieldSelector(field_path="metadata.name"))
+    return [k8s.V1EnvVar(name=POD_VARIABLE, value_from=name)]
+
+
 def _resources(corpus: Corpus, step: str) -> k8s.V1ResourceRequirements:
     # Requests and limits alike: such a pod is the last to be evicted, and a quota counts what it really takes.
     amounts = {"cpu": corpus.resources.cpu, "memory": corpus.resources.memory}
@@ -231,6 +257,8 @@ def _labels(corpus: Corpus, work: Work) -> dict[str, str]:
         "nightshift/corpus": make_safe_label_value(corpus.corpus),
         **work.identity.labels(),
     }
+    if drives_pods(corpus, work):
+        labels[PART] = "driver"
     if settings.queue:
         labels["kueue.x-k8s.io/queue-name"] = settings.queue
         if work.group and settings.pod_group:

@@ -387,6 +387,21 @@ class Corpus(Section):
         return self
 
     @model_validator(mode="after")
+    def _says_which_executors(self) -> Self:
+        if self.engine != "spark":
+            return self
+        if self.spark.in_pods and self.kubernetes is None:
+            raise ValueError("spark.master: executors in pods need the section `kubernetes`, which says where and how")
+        if self.spark.image is None and (self.spark.in_pods or self.runtime == "kubernetes"):
+            raise ValueError("engine: spark needs spark.image for its pods: one that holds Spark and Java")
+        if self.spark.in_pods and self.runtime == "kubernetes" and self.spark.service_account is None:
+            raise ValueError(
+                "spark.service_account: a step in a pod starts its executors as an account that may do so: "
+                "nightshift-spark, as containers/kubernetes/team/spark.yaml makes it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _says_which_pods(self) -> Self:
         if self.runtime != "kubernetes":
             return self

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from tasks.catalog import Catalog
 from tasks.config import Corpus
-from tasks.errors import BadInput
+from tasks.errors import BadInput, NightshiftError
+from tasks.spark.executors import settings_of
+from tasks.spark.java import java_home
 from tasks.step import Context
 from tasks.store import open_store
 
@@ -25,6 +30,7 @@ _SETTINGS = {
     "spark.sql.execution.arrow.maxRecordsPerBatch": "64",  # of pages: a batch that is run anew costs little
     "spark.sql.adaptive.enabled": "false",  # partitions as they are asked for: one a slot, one a shard
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",  # a line that rewrites itself is none in a log
     "spark.log.level": "ERROR",
 }
 
@@ -53,25 +59,75 @@ def session(context: Context, step: str) -> Iterator[Any]:
 
     Raises:
         BadInput: pyspark is not installed.
+        NightshiftError: Spark does not start, or no executor comes to run.
     """
     try:
+        from py4j.protocol import Py4JJavaError
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise BadInput(
             f"corpus {context.corpus.corpus}: engine: spark needs pyspark (nightshift[spark]) and Java 17 or newer"
         ) from error
-    # Executors of this machine run what runs here; others have an image of their own.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = context.corpus.spark
-    builder = SparkSession.builder.master(spark.master).appName(f"nightshift {step} {context.corpus.corpus}")
-    here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-    for name, value in (_SETTINGS | (here if spark.master.startswith("local") else {}) | spark.settings).items():
-        builder = builder.config(name, value)
-    running = builder.getOrCreate()
+    if home := java_home(os.environ):
+        os.environ["JAVA_HOME"] = str(home)
+    with tempfile.TemporaryDirectory(prefix="nightshift-spark-") as folder:
+        settings = dict(_SETTINGS)
+        if spark.master.startswith("local"):
+            # Executors of this machine run what runs here; others have an image of their own.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            settings |= {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        elif spark.in_pods:
+            settings |= settings_of(context.corpus, step, os.environ, Path(folder))
+        builder = SparkSession.builder.master(spark.master).appName(f"nightshift {step} {context.corpus.corpus}")
+        for name, value in (settings | spark.settings).items():
+            builder = builder.config(name, value)
+        try:
+            running = builder.getOrCreate()
+        except Py4JJavaError as error:
+            why = _root_of(error.java_exception)
+            raise NightshiftError(
+                f"corpus {context.corpus.corpus}: Spark did not start at {spark.master}: {why}"
+            ) from error
+        try:
+            if spark.in_pods:
+                _require_executors(context, running)
+            yield running
+        finally:
+            running.stop()
+
+
+def _root_of(thrown: Any) -> str:
+    while cause := thrown.getCause():
+        thrown = cause
+    return str(thrown.getMessage() or thrown.toString()).strip().splitlines()[0]
+
+
+def _require_executors(context: Context, running: Any) -> None:
+    """Wait for the first executor: without one a job would wait for ever, and say nothing."""
+    from py4j.protocol import Py4JError
+
+    pods = context.corpus.kubernetes
+    assert pods is not None
+    seconds = pods.start_timeout.total_seconds()
+    deadline, failed = time.monotonic() + seconds, f"no executor of Spark ran within {seconds:.0f} s"
     try:
-        yield running
-    finally:
-        running.stop()
+        # Where blocks are kept: the driver, and every executor that runs.
+        while running.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:
+            if time.monotonic() > deadline:
+                raise NightshiftError(_unstarted(context, failed))
+            time.sleep(0.5)
+    except Py4JError as error:  # Spark gives up by itself, and ends its process
+        raise NightshiftError(_unstarted(context, "executors of Spark failed as they started")) from error
+
+
+def _unstarted(context: Context, what: str) -> str:
+    assert context.corpus.kubernetes is not None
+    return (
+        f"corpus {context.corpus.corpus}: {what}; `kubectl get events -n {context.corpus.kubernetes.namespace}` says "
+        "what kept their pods; to keep a pod that failed, and its log, set "
+        'spark.kubernetes.executor.deleteOnTermination to "false" in spark.settings'
+    )
 
 
 def spark_schema(schema: pa.Schema) -> Any:
