@@ -42,7 +42,7 @@ test-fast: .venv/ready lint ## what fails most often, in about two minutes
 test-kubernetes-fast: SELECT := -m "not slow"
 test-kubernetes-fast: test-kubernetes ## those of the tests on a cluster that take about ten minutes
 
-test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIGHTSHIFT_IMAGE and NIGHTSHIFT_TRAINER_IMAGE
+test-kubernetes: .venv/ready ## the tests on the cluster of KUBECONFIG, with NIGHTSHIFT_IMAGE, …_TRAINER_IMAGE and, for Spark, …_SPARK_IMAGE
 	@for name in KUBECONFIG NIGHTSHIFT_IMAGE NIGHTSHIFT_TRAINER_IMAGE; do if [ -z "$${!name}" ]; then \
 		echo "no $$name: these tests need a cluster (KUBECONFIG) that has both images; see docs/kubernetes.md" >&2; exit 2; \
 	fi; done
@@ -95,22 +95,22 @@ fuzz: .venv/ready build/fuzz/ready ## poisoned pages and WARC files through clea
 lock: $(UV) ## compile requirements.txt anew from pyproject.toml
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --extra dev \
 		pyproject.toml --output-file requirements.txt
-	@for image in image pipeline trainer; do $(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	@for image in image pipeline trainer spark; do $(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-header --constraint requirements.txt containers/$$image/requirements.in \
 		--output-file containers/$$image/requirements.txt; done
 	@$(UV_RUN) pip compile --quiet --python-platform x86_64-manylinux_2_28 --python-version 3.11 --generate-hashes --no-header \
 		--constraint requirements.txt containers/trainer-gpu/requirements.in \
 		--output-file containers/trainer-gpu/requirements.txt
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-		--constraint requirements.txt tests/spark/requirements.in --output-file tests/spark/requirements.txt
+		--constraint containers/spark/requirements.txt tests/spark/requirements.in --output-file tests/spark/requirements.txt
 	@$(UV_RUN) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --constraint requirements.txt \
 		tests/benchmarks/fuzzing/requirements.in --output-file tests/benchmarks/fuzzing/requirements.txt
 
 check-locks: $(UV) ## see that what each image is made of is on the index, whole and unaltered; installs nothing
-	@for image in image pipeline trainer trainer-gpu; do \
+	@for image in image pipeline trainer trainer-gpu spark; do \
 		$(subst $(UV),containers/image/check-lock $(UV),$(UV_RUN)) containers/$$image/requirements.txt || exit 1; done
 
-images: check-locks ## build the images with docker, podman or buildah (IMAGES="pipeline trainer", or trainer-gpu)
+images: check-locks ## build the images with docker, podman or buildah (IMAGES="pipeline trainer", or trainer-gpu, or spark)
 	@PIP_INDEX_URL="$(INDEX)" containers/image/build $(or $(IMAGES),pipeline trainer)
 
 clean: ## stop the stack, remove the environment and everything that was built
