@@ -96,14 +96,24 @@ def test_no_secret_is_in_the_repository() -> None:
         assert not [name for name, value in pairs.items() if value and re.search("SECRET|PASSWORD|ACCESS_KEY", name)]
 
 
+def rights_of(name: str) -> dict[str, set[str]]:
+    (role,) = (role for role in of_kind("Role") if role["metadata"]["name"] == name)
+    return {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+
+
 def test_airflow_may_do_what_its_operators_ask_for_and_no_more() -> None:
-    (role,) = of_kind("Role")
-    rights = {resource: set(rule["verbs"]) for rule in role["rules"] for resource in rule["resources"]}
+    rights = rights_of("nightshift-launcher")
     assert set(rights) == {"pods", "pods/log", "events", "services"}
     assert rights["pods"] == {"create", "get", "list", "watch", "patch", "delete"}
     assert rights["services"] == {"create", "get", "list", "delete"}
     everyones = [subject["name"] for binding in of_kind("RoleBinding") for subject in binding["subjects"]]
     assert "nightshift-worker" not in everyones
+
+
+def test_spark_may_start_and_end_pods_and_no_more() -> None:
+    assert set(rights_of("nightshift-spark")) == {"pods"}
+    (binding,) = (each for each in of_kind("RoleBinding") if each["roleRef"]["name"] == "nightshift-spark")
+    assert [subject["name"] for subject in binding["subjects"]] == ["nightshift-spark"]
 
 
 def test_every_pod_of_ours_fulfils_the_standard_that_its_namespace_enforces() -> None:
@@ -132,7 +142,24 @@ def test_the_network_lets_a_gang_meet_at_its_own_ports() -> None:
                 assert [port["port"] for port in rule["ports"]] == [PORT, PORT + 1]
 
 
-@pytest.mark.parametrize("image", ["image", "pipeline", "trainer", "trainer-gpu"])
+def test_the_network_lets_a_step_and_its_executors_call_each_other() -> None:
+    from tasks.config.spark import PART
+    from tasks.spark.executors import BLOCKS_PORT, DRIVER_PORT
+
+    policies = {
+        each["metadata"]["name"]: each["spec"]
+        for each in of_kind("NetworkPolicy")
+        if each["metadata"]["name"].startswith("nightshift-spark")
+    }
+    meeting = policies["nightshift-spark"]
+    for rule in (*meeting["ingress"], *meeting["egress"]):
+        assert [port["port"] for port in rule["ports"]] == [DRIVER_PORT, BLOCKS_PORT]
+    assert meeting["podSelector"]["matchExpressions"] == [{"key": PART, "operator": "Exists"}]
+    # The cluster's API is for the step alone.
+    assert policies["nightshift-spark-driver"]["podSelector"]["matchLabels"] == {PART: "driver"}
+
+
+@pytest.mark.parametrize("image", ["image", "pipeline", "trainer", "trainer-gpu", "spark"])
 def test_every_library_of_an_image_is_locked_by_its_hash(image: str) -> None:
     text = (ROOT / image / "requirements.txt").read_text()
     pinned = re.findall(r"^([a-z0-9][a-z0-9._\[\],-]*)==(\S+)", text, re.MULTILINE)
@@ -149,7 +176,7 @@ def test_the_images_have_the_versions_of_the_projects_own_lock() -> None:
 
     own = versions(ROOT.parent / "requirements.txt")
     names = {name for name, _ in own}
-    for image in ("pipeline", "trainer", "trainer-gpu"):
+    for image in ("pipeline", "trainer", "trainer-gpu", "spark"):
         other = {pin for pin in versions(ROOT / image / "requirements.txt") - own if pin[0] in names}
         assert not other, image
 
