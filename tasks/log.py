@@ -39,6 +39,13 @@ class Progress:
     def __init__(
         self, log: FilteringBoundLogger, unit: str, total: int | None = None, every: float | None = None
     ) -> None:
+        """``unit`` is a key of the log's lines.
+
+        Raises:
+            ValueError: it is no word: the log would refuse the first line, which only long work comes to.
+        """
+        if not unit.isidentifier():
+            raise ValueError(f"unit {unit!r} of a progress must be one word, as documents")
         self._log = log
         self._unit = unit
         self._total = total

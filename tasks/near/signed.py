@@ -71,7 +71,7 @@ def sign(context: Context, published: Read) -> FileEntry | None:
     )
     if done := catalog.unchanged(work.folder, work.fingerprint):
         return done.of_role("signatures")[0]
-    progress = Progress(context.log, "documents signed", rows)
+    progress = Progress(context.log, "documents", rows)
     with tempfile.TemporaryDirectory(prefix="nightshift-sign-") as scratch:
         path = Path(scratch) / "signatures.u32"
         with path.open("wb") as out:
