@@ -67,10 +67,15 @@ class Reader:
         return scores[:, -1], left
 
 
+def frequencies(counts: np.ndarray) -> np.ndarray:
+    """The log-likelihood of each token by how often the train split has it, float64."""
+    # Every token once more than it was seen: what was never seen is possible.
+    return np.asarray(np.log((counts + 1) / (counts.sum() + len(counts))), np.float64)
+
+
 def read(reader: Reader, subwords: Subwords, counts: np.ndarray, texts: Sequence[str], window: int) -> list[Read]:
     """Each text from its begin to its end, in the order given; nothing of one is known to another."""
-    # Every token once more than it was seen: what was never seen is possible.
-    unigram = np.log((counts + 1) / (counts.sum() + len(counts)))
+    unigram = frequencies(counts)
     ids = [np.array([0, *subwords.ids(text), 0], np.int32) for text in texts]
     order = sorted(range(len(texts)), key=lambda place: len(ids[place]))
     likelihoods = np.zeros(len(texts))

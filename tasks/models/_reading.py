@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from tasks.models._dropout import Dropout
@@ -65,14 +66,36 @@ class Block(layers.Layer):  # type: ignore[misc]
         return ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, value), (-1, tokens, size))
 
 
-def lstm(vocabulary: int, dimension: int, units: list[int], dropout: float, seed: int) -> keras.Model:
+class Bias(layers.Layer):  # type: ignore[misc]
+    """Adds a number to the score of each token, at first the logarithm of how often it comes.
+
+    What frequencies alone say is then known from the first step on, and all that follows learns what reading adds.
+    """
+
+    def __init__(self, unigram: np.ndarray, **options: Any) -> None:
+        super().__init__(dtype="float32", **options)
+        # The mean of no matter to what is said; without it the network's own scores are of the same size.
+        self._begin = (unigram - unigram.mean()).astype(np.float32)
+
+    def build(self, shape: Any) -> None:
+        def begin(shape: Any, dtype: Any) -> Any:
+            return ops.convert_to_tensor(self._begin, dtype)
+
+        self.bias = self.add_weight(shape=self._begin.shape, initializer=begin, name="bias")
+
+    def call(self, scores: Any) -> Any:
+        return scores + self.bias
+
+
+def lstm(unigram: np.ndarray, dimension: int, units: list[int], dropout: float, seed: int) -> keras.Model:
     """Scores of the next token, and the state: both of each layer's, hidden and cell, one after the other.
 
-    What the embedding reads with, it says with (Press and Wolf, Using the Output Embedding to Improve Language Models,
-    2017); a dropped feature is dropped for the whole window (Gal and Ghahramani, 2016).
+    ``unigram``, float64 of shape ``(vocabulary,)``, is the log-likelihood of each token by its frequency. What the
+    embedding reads with, it says with (Press and Wolf, Using the Output Embedding to Improve Language Models, 2017); a
+    dropped feature is dropped for the whole window (Gal and Ghahramani, 2016).
     """
     tokens, state = keras.Input((None,), dtype="int32"), keras.Input((2 * sum(units),), dtype="float32")
-    embedding = _embedding(vocabulary, dimension, seed)
+    embedding = _embedding(len(unigram), dimension, seed)
     read, left, at = _dropped(embedding(tokens), dropout, seed), [], 0
     for number, width in enumerate(units):
         layer = layers.LSTM(width, return_sequences=True, return_state=True, seed=seed + number, name=f"lstm_{number}")
@@ -80,17 +103,17 @@ def lstm(vocabulary: int, dimension: int, units: list[int], dropout: float, seed
         read, hidden, cell = layer(read, initial_state=begin)
         read, at = _dropped(read, dropout, seed + number + 1), at + 2 * width
         left += [hidden, cell]
-    said = embedding(read, reverse=True)
-    return keras.Model([tokens, state], [_whole(said), _whole(ops.concatenate(left, axis=-1))], name="lstm")
+    said = Bias(unigram, name="bias")(_whole(embedding(read, reverse=True)))
+    return keras.Model([tokens, state], [said, _whole(ops.concatenate(left, axis=-1))], name="lstm")
 
 
 def transformer(
-    vocabulary: int, dimension: int, blocks: int, heads: int, memory: int, dropout: float, seed: int
+    unigram: np.ndarray, dimension: int, blocks: int, heads: int, memory: int, dropout: float, seed: int
 ) -> keras.Model:
     """The same of a transformer: its state is what each layer read at the last ``memory`` tokens."""
     size = memory * dimension
     tokens, state = keras.Input((None,), dtype="int32"), keras.Input((blocks * size + memory,), dtype="float32")
-    embedding = _embedding(vocabulary, dimension, seed)
+    embedding = _embedding(len(unigram), dimension, seed)
     read = Dropout(dropout, seed=seed)(embedding(tokens) * dimension**0.5)
     valid, left = state[:, blocks * size :], []
     for number in range(blocks):
@@ -101,10 +124,10 @@ def transformer(
         block = Block(heads, memory, dropout, seed + number + 1, name=f"block_{number}")
         read = block(read, remembered, valid)
     read = layers.RMSNormalization(epsilon=_EPSILON, name="normal")(read)
-    said = embedding(read, reverse=True)
+    said = Bias(unigram, name="bias")(_whole(embedding(read, reverse=True)))
     there = ops.concatenate([valid, ops.ones_like(ops.cast(tokens, "float32"))], axis=1)[:, -memory:]
     left = [_whole(each) for each in left]
-    return keras.Model([tokens, state], [_whole(said), ops.concatenate([*left, there], axis=-1)], name="transformer")
+    return keras.Model([tokens, state], [said, ops.concatenate([*left, there], axis=-1)], name="transformer")
 
 
 def _embedding(vocabulary: int, dimension: int, seed: int) -> Any:

@@ -97,7 +97,7 @@ class LanguageModelRecipe:
 
     Params: ClassVar[type[Section]] = LanguageModelParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",
         "keras",
@@ -179,7 +179,7 @@ class LanguageModelRecipe:
             yield {"tokens": ready}
 
     def network(self, features: pa.Table) -> keras.Model:
-        return self._network(features.num_rows)
+        return self._network(features["documents"].to_numpy())
 
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
         """``tokens`` and ``next``, int32 of shape (windows, window); where there is none, ``next`` is -1."""
@@ -218,9 +218,10 @@ class LanguageModelRecipe:
 
     def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: LanguageModel) -> Sequence[np.ndarray]:
         mine, theirs = features["term"].to_pylist(), list(champion.subwords.vocabulary.tokens)
-        if [array.shape for array in start[1:]] != [array.shape for array in champion.weights[1:]]:
+        subwords, *layers, bias = champion.weights
+        if [array.shape for array in start[1:-1]] != [array.shape for array in layers]:
             raise BadInput("its layers have other sizes")
-        return [by_name(start[0], mine, champion.weights[0], theirs), *champion.weights[1:]]
+        return [by_name(start[0], mine, subwords, theirs), *layers, by_name(start[-1], mine, bias, theirs)]
 
     def merge(self, models: Sequence[LanguageModel], weights: Sequence[float]) -> LanguageModel:
         first = models[0]
@@ -296,24 +297,26 @@ class LanguageModelRecipe:
                     f"lstm_{n}.bias": (4 * units,),
                 }
                 wide = units
+        shapes["bias"] = (vocabulary,)
         return {**{name: ("float32", shape) for name, shape in shapes.items()}, "counts": ("int64", (vocabulary,))}
 
     def _reader(self, model: LanguageModel) -> Any:
         from tasks.models._likelihood import Reader
 
         if not model.built:
-            network = self._network(len(model.counts))
+            network = self._network(model.counts)
             network.set_weights(model.weights)
             model.built.append(Reader(network, self.state_size))
         return model.built[0]
 
-    def _network(self, vocabulary: int) -> keras.Model:
+    def _network(self, counts: np.ndarray) -> keras.Model:
         from tasks.models import _reading
+        from tasks.models._likelihood import frequencies
 
-        p = self.params
+        p, unigram = self.params, frequencies(counts)
         if p.architecture == "transformer":
-            return _reading.transformer(vocabulary, p.dimension, p.layers, p.heads, p.memory, p.dropout, self._seed)
-        return _reading.lstm(vocabulary, p.dimension, self._units, p.dropout, self._seed)
+            return _reading.transformer(unigram, p.dimension, p.layers, p.heads, p.memory, p.dropout, self._seed)
+        return _reading.lstm(unigram, p.dimension, self._units, p.dropout, self._seed)
 
 
 def _vocabulary(features: pa.Table) -> Vocabulary:

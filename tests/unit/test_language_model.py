@@ -79,6 +79,15 @@ def test_the_state_carries_what_came_before_the_window(architecture: str) -> Non
 
 
 @pytest.mark.parametrize("architecture", KINDS)
+def test_what_was_not_trained_says_what_frequencies_say(architecture: str) -> None:
+    """Of a network whose vectors say nothing, so that all it knows is how often each token comes."""
+    model, features = made(recipe(architecture))
+    weights = [np.zeros_like(model.weights[0]), *model.weights[1:]]
+    (read,) = recipe(architecture).predict(recipe(architecture).model(weights, features), TEXTS[:1])
+    assert read.log_likelihood == pytest.approx(read.unigram, rel=1e-5)
+
+
+@pytest.mark.parametrize("architecture", KINDS)
 def test_no_token_knows_what_follows_it(architecture: str) -> None:
     model, _ = made(recipe(architecture))
     reader = recipe(architecture)._reader(model)
@@ -147,7 +156,8 @@ def test_a_champion_lends_subwords_of_the_same_name() -> None:
     warm = mine.warm(start, features, LanguageModel(champion.subwords, champion.counts, sevens))
     known = [term in champion.subwords.vocabulary.tokens for term in features["term"].to_pylist()]
     assert [bool((row == 7).all()) for row in warm[0]] == known
-    assert all((array == 7).all() for array in warm[1:])
+    assert all((array == 7).all() for array in warm[1:-1])
+    assert (warm[-1] == 7).tolist() == known
     with pytest.raises(BadInput, match="other sizes"):
         mine.warm(start, features, made(recipe(units=7))[0])
 
