@@ -1,23 +1,25 @@
 """How well each recipe learns the harder demo corpus, beside a plain script of one process on the same split.
 
-    python -m tests.benchmarks.bench_quality [--folder FOLDER] [--recipes NAME …]
+    python -m tests.benchmarks.bench_quality [--folder FOLDER] [--recipes NAME …] [--seeds 3]
 
 The label is the submodule that a page documents, some fifty of them with a dozen pages each. Every recipe goes
 through the real commands from ``prepare`` to ``evaluate``; the plain script reads the same Parquet files and is
 what one would write with scikit-learn or Keras by hand, its one hyperparameter chosen on validation. ``margin`` is
-how much more macro-F1 on the test split the recipe has than its script, ``encoder_over_forest`` what text_encoder
-has over tfidf_forest.
-Prints a table and writes build/bench/quality.json.
+how much more macro-F1 on the test split the recipe has than its script, both as means over seeds; ``error`` is its
+standard error by the seeds' chance, ``encoder_over_forest`` what text_encoder has over tfidf_forest. Prints a table
+and writes build/bench/quality.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean, variance
 from typing import Any
 
 import yaml
@@ -35,21 +37,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, help="where site and store lie; what is there is not made again")
     parser.add_argument("--recipes", nargs="+", choices=sorted(PLAIN), default=sorted(PLAIN))
+    parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryDirectory() as scratch:
-        report = bench((arguments.folder or Path(scratch)).absolute(), arguments.recipes)
+        report = bench((arguments.folder or Path(scratch)).absolute(), arguments.recipes, arguments.seeds)
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     TARGET.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{'recipe':14} {'macro-F1':>9} {'plain':>9} {'margin':>9}   on {report['rows']['test']} rows of test")
+    heads = " ".join(f"{head:>9}" for head in ("macro-F1", "plain", "margin", "error"))
+    print(f"{'recipe':14} {heads}   on {report['rows']['test']} rows of test")
     for name, scores in report["recipes"].items():
         recipe, plain = scores["test"]["macro_f1"], scores["plain"]["test"]["macro_f1"]
-        print(f"{name:14} {recipe:9.4f} {plain:9.4f} {scores['margin']:+9.4f}")
+        print(f"{name:14} {recipe:9.4f} {plain:9.4f} {scores['margin']:+9.4f} {scores['error']:9.4f}")
     if "encoder_over_forest" in report:
         print(f"text_encoder over tfidf_forest: {report['encoder_over_forest']:+.4f}")
 
 
-def bench(folder: Path, recipes: list[str]) -> dict[str, Any]:
+def bench(folder: Path, recipes: list[str], seeds: int) -> dict[str, Any]:
     """Scores of each recipe and its script on validation and test."""
     store, snapshot = build(folder)
     data = {split: rows(store, snapshot, split) for split in SPLITS}
@@ -59,9 +63,11 @@ def bench(folder: Path, recipes: list[str]) -> dict[str, Any]:
         "recipes": {},
     }
     for name in recipes:
-        scores = trained(folder, store, snapshot, name)
-        scores["plain"] = PLAIN[name](data)
+        ours = [trained(folder, store, snapshot, name, seed) for seed in range(seeds)]
+        theirs = [PLAIN[name](data, seed) for seed in range(seeds)]
+        scores = {**_means(ours), "plain": _means(theirs), "seeds": {"recipe": ours, "plain": theirs}}
         scores["margin"] = round(scores["test"]["macro_f1"] - scores["plain"]["test"]["macro_f1"], 4)
+        scores["error"] = round(_error(ours, theirs), 4)
         report["recipes"][name] = scores
         print(f"{name}: {json.dumps(scores)}", flush=True)
     if {"text_encoder", "tfidf_forest"} <= set(recipes):
@@ -70,12 +76,12 @@ def bench(folder: Path, recipes: list[str]) -> dict[str, Any]:
     return report
 
 
-def trained(folder: Path, store: str, snapshot: str, recipe: str) -> dict[str, Any]:
+def trained(folder: Path, store: str, snapshot: str, recipe: str, seed: int) -> dict[str, Any]:
     """The recipe with its default parameters, through the commands of its chain; what its report says."""
     corpus = folder / recipe / CORPUS.name
     corpus.parent.mkdir(exist_ok=True)
     values = yaml.safe_load(CORPUS.read_text())
-    values["train"]["recipe"] = recipe
+    values["train"] |= {"recipe": recipe, "seed": seed}
     values["resources"] = {"workers": 1}
     corpus.write_text(yaml.safe_dump(values))
 
@@ -112,23 +118,23 @@ def rows(store: str, snapshot: str, split: str) -> Rows:
     return texts, labels
 
 
-def plain_forest(data: dict[str, Rows]) -> dict[str, Any]:
+def plain_forest(data: dict[str, Rows], seed: int) -> dict[str, Any]:
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline
 
-    forest = RandomForestClassifier(200, max_features=0.05, random_state=0)
+    forest = RandomForestClassifier(200, max_features=0.05, random_state=seed)
     pipeline = make_pipeline(TfidfVectorizer(min_df=2, max_features=20_000), forest).fit(*data["train"])
     return {split: _scores(data[split][1], pipeline.predict(data[split][0])) for split in SPLITS[1:]}
 
 
-def plain_logistic(data: dict[str, Rows]) -> dict[str, Any]:
+def plain_logistic(data: dict[str, Rows], seed: int) -> dict[str, Any]:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     def fitted(strength: float) -> Any:
-        model = LogisticRegression(C=strength, max_iter=500)
+        model = LogisticRegression(C=strength, max_iter=500, random_state=seed)
         return make_pipeline(TfidfVectorizer(min_df=2, sublinear_tf=True), model).fit(*data["train"])
 
     found = {}
@@ -138,13 +144,13 @@ def plain_logistic(data: dict[str, Rows]) -> dict[str, Any]:
     return _best(found, "C")
 
 
-def plain_network(data: dict[str, Rows]) -> dict[str, Any]:
+def plain_network(data: dict[str, Rows], seed: int) -> dict[str, Any]:
     """The tutorial's network: vectors of words, a convolution, the strongest answer; the best epoch on validation."""
     import keras
     import numpy as np
     from keras import layers
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     names = sorted(set(data["train"][1]))
     words = layers.TextVectorization(max_tokens=20_000, output_sequence_length=512)
     words.adapt(data["train"][0])
@@ -169,11 +175,25 @@ def plain_network(data: dict[str, Rows]) -> dict[str, Any]:
     return _best(found, "epochs")
 
 
-PLAIN: dict[str, Callable[[dict[str, Rows]], dict[str, Any]]] = {
+PLAIN: dict[str, Callable[[dict[str, Rows], int], dict[str, Any]]] = {
     "logistic": plain_logistic,
     "text_encoder": plain_network,
     "tfidf_forest": plain_forest,
 }
+
+
+def _means(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """The means over seeds, of each split and measure."""
+    return {
+        split: {name: round(fmean(each[split][name] for each in scores), 4) for name in scores[0][split]}
+        for split in SPLITS[1:]
+    }
+
+
+def _error(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> float:
+    """The standard error of the difference of two means over seeds; 0 of a single one."""
+    sides = [[each["test"]["macro_f1"] for each in scores] for scores in (ours, theirs)]
+    return math.sqrt(sum(variance(side) / len(side) for side in sides if len(side) > 1))
 
 
 def _best(found: dict[int, dict[str, Any]], name: str) -> dict[str, Any]:

@@ -6,10 +6,11 @@ The chain ingests real data that the libraries bring (pydoc, scikit-learn, their
 ``shards`` parts that it merges (or on so many workers, where they train in step): what that costs is ``sharding``, and
 on a few hundred rows it is most for single trees. The plain script fits scikit-learn or Keras alone, in one process,
 on all rows of the train split of the snapshot; ``a share`` is the same on the rows of one shard, so that what fewer
-rows cost is not taken for what merging costs. Where chance decides much, as in trees, both are a mean over ``SEEDS``;
-with the same seed they grow the same forest. All are scored on its test split, which none saw. Of clusters it is how
-well they agree with labels that nobody trained on: the silhouettes of two models lie in different spaces. Writes
-build/bench/recipes.json; ends with 1 where a recipe of one part lacks more than ``NOISE`` to its library.
+rows cost is not taken for what merging costs. Where chance decides much, as in trees and networks, both are a mean
+over some seeds, and ``error`` is the standard error of the gain by the seeds' chance. All are scored on its test
+split, which none saw. Of clusters it is how well they agree with labels that nobody trained on: the silhouettes of
+two models lie in different spaces. Writes build/bench/recipes.json; ends with 1 where a recipe of one part lacks more
+than ``NOISE`` to its library.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,16 +47,16 @@ SEEDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One recipe on one set of data; ``script`` takes the train and test rows, and gives ``measure`` on test.
+    """One recipe on one set of data; ``script`` takes train and test rows and a seed, and gives ``measure`` on test.
 
-    ``recipe``: None is that of the corpus. ``seeds``: so many trainings of the chain are averaged. ``falling``: less
-    is better, and a gain is a share of it.
+    ``recipe``: None is that of the corpus. ``seeds``: so many trainings of the chain, and of the script, are averaged.
+    ``falling``: less is better, and a gain is a share of it.
     """
 
     data: str
     recipe: Any
     measure: str
-    script: Callable[[pa.Table, pa.Table], float]
+    script: Callable[[pa.Table, pa.Table, int], float]
     seeds: int = 1
     falling: bool = False
 
@@ -79,10 +81,10 @@ CASES: Mapping[str, Case] = {
     "gradient_boosting": Case("diabetes", "gradient_boosting", "r2", plain.boosting),
     "recommender": Case("imports", "recommender", "ndcg_10", keras.factorisation),
     "recommender beside SVD": Case("imports", "recommender", "ndcg_10", keras.pure_svd),
-    "summarizer": Case("summaries", {"summarizer": {"sentences": 1}}, "rouge_1", keras.sentences),
+    "summarizer": Case("summaries", {"summarizer": {"sentences": 1}}, "rouge_1", keras.sentences, SEEDS),
     "image_vgg16": Case("images", None, "accuracy", deep.vgg),
     "lstm_tagger": Case("tags", None, "f1", deep.tagger),
-    "language_model": Case("text", None, "perplexity", deep.next_subword, falling=True),
+    "language_model": Case("text", None, "perplexity", deep.next_subword, 3, falling=True),
 }
 
 
@@ -94,15 +96,15 @@ def main() -> int:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     report: dict[str, Any] = {"noise": NOISE, "shards": arguments.shards, "recipes": {}}
     missed = []
-    print(f"{'recipe':26} {'measure':20} {'chain':>8} {'plain':>8} {'gain':>8} {'sharding':>8} {'a share':>8}")
+    columns = ("chain", "plain", "gain", "error", "sharding", "share")
+    print(f"{'recipe':26} {'measure':20} " + " ".join(f"{column:>8}" for column in columns))
     with tempfile.TemporaryDirectory(prefix="nightshift-bench-") as folder:
         ingested: dict[str, Path] = {}
         for name in arguments.only or CASES:
             figures = measure(CASES[name], Path(folder), ingested, arguments.shards)
             report["recipes"][name] = figures
             print(
-                f"{name:26} {figures['measure']:20} {figures['chain']:8.4f} {figures['plain']:8.4f} "
-                f"{figures['gain']:+8.4f} {figures['sharding']:+8.4f} {figures['share']:8.4f}",
+                f"{name:26} {figures['measure']:20} " + " ".join(f"{figures[column]:8.4f}" for column in columns),
                 flush=True,
             )
             missed += [name] if figures["gain"] < -NOISE else []
@@ -122,27 +124,35 @@ def measure(case: Case, folder: Path, ingested: dict[str, Path], shards: int) ->
     started = time.monotonic()
     alone = [_trained(_chain(case, folder, 1, seed), case) for seed in range(case.seeds)]
     seconds = (time.monotonic() - started) / case.seeds
-    ours = np.mean([score for score, _ in alone])
+    ours = [score for score, _ in alone]
     merged = np.mean([_trained(_chain(case, folder, shards, seed), case)[0] for seed in range(case.seeds)])
     train, test = (_rows(first, alone[0][1], split) for split in ("train", "test"))
     started = time.monotonic()
-    theirs = case.script(train, test)
-    plain_seconds = time.monotonic() - started
+    theirs = [case.script(train, test, seed) for seed in range(case.seeds)]
+    plain_seconds = (time.monotonic() - started) / case.seeds
     shares = [] if alone[0][1].mirrored else [np.arange(i, train.num_rows, shards) for i in range(shards)]
-    share = np.mean([case.script(train.take(rows), test) for rows in shares]) if shares else theirs
+    seen = [case.script(train.take(rows), test, seed) for rows in shares for seed in range(case.seeds)]
+    one, other = float(np.mean(ours)), float(np.mean(theirs))
     return {
         "data": case.data,
         "measure": case.measure,
         "rows": {"train": train.num_rows, "test": test.num_rows},
-        "chain": round(float(ours), 4),
-        "plain": round(float(theirs), 4),
-        "gain": round(case.gain(float(ours), float(theirs)), 4),
+        "seeds": {"chain": np.round(ours, 4).tolist(), "plain": np.round(theirs, 4).tolist()},
+        "chain": round(one, 4),
+        "plain": round(other, 4),
+        "gain": round(case.gain(one, other), 4),
+        "error": round(_error(ours, theirs) / (other if case.falling else 1), 4),
         "merged": round(float(merged), 4),
-        "sharding": round(case.gain(float(merged), float(ours)), 4),
-        "share": round(float(share), 4),
+        "sharding": round(case.gain(float(merged), one), 4),
+        "share": round(float(np.mean(seen or theirs)), 4),
         "chain_seconds": round(seconds, 2),
         "plain_seconds": round(plain_seconds, 2),
     }
+
+
+def _error(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The standard error of the difference of two means over seeds; 0 of a single one."""
+    return math.sqrt(sum(np.var(scores, ddof=1) / len(scores) for scores in (ours, theirs) if len(scores) > 1))
 
 
 def _trained(chain: Chain, case: Case) -> tuple[float, Training]:
