@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
+PARTS = "a word that is a compound, as readCsv or read_csv, also counts as its parts"
+
+
 class TfidfParams(Section):
     """Base of the parameters of every recipe over TF-IDF features."""
 
@@ -27,6 +30,7 @@ class TfidfParams(Section):
         "word", description="terms are words (of languages without spaces: by a dictionary), or characters within words"
     )
     ngrams: tuple[int, int] = Field((1, 1), description="shortest and longest n-gram, as in [1, 2]")
+    parts: bool = Field(False, description=PARTS)
     sublinear_tf: bool = Field(False, description="count a term as 1 + ln(occurrences)")
 
     @model_validator(mode="after")
@@ -42,7 +46,7 @@ class Tfidf:
 
     def __init__(self, params: TfidfParams) -> None:
         self._params = params
-        self._analysis = Analysis(params.analyzer, params.ngrams)
+        self._analysis = Analysis(params.analyzer, params.ngrams, params.parts)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:
         """``term`` and ``documents``, the number of rows of the shard that it occurs in, by term."""

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from tasks.errors import BadInput, Corrupt
 from tasks.models._balance import DESCRIPTION, Imbalance
-from tasks.models._tfidf import Tfidf, TfidfParams
+from tasks.models._tfidf import PARTS, Tfidf, TfidfParams
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.section import Section
 from tasks.step import Shard
@@ -27,6 +27,7 @@ _FILE = "model.skops"
 class TfidfForestParams(TfidfParams):
     """Parameters of ``train.recipe.tfidf_forest``."""
 
+    parts: bool = Field(True, description=PARTS)
     trees: int = Field(200, ge=1, le=100_000, description="of the merged model; each shard grows its share of them")
     max_depth: int | None = Field(None, ge=1, description="levels of a tree; null grows until leaves are pure")
     min_samples_leaf: int = Field(1, ge=1, description="documents that a leaf holds at least")
@@ -82,7 +83,7 @@ class TfidfForest:
 
     Params: ClassVar[type[Section]] = TfidfForestParams
     spread: ClassVar[str] = "sharded"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "imbalanced-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()

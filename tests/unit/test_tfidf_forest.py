@@ -82,6 +82,15 @@ def test_terms_are_those_of_scikit_learn(analyzer: str, theirs: str, ngrams: tup
     assert sorted(Analysis(analyzer, ngrams).terms(text)) == sorted(expected)
 
 
+def test_a_compound_counts_as_its_parts_too_but_in_no_pair_of_words() -> None:
+    text = "from readCsvFile import os_path"
+    parts = ["from", "readcsvfile", "read", "csv", "file", "import", "os_path", "os", "path"]
+    pairs = ["from readcsvfile", "readcsvfile import", "import os_path"]
+    assert Analysis(parts=True).terms(text) == parts
+    assert sorted(Analysis(ngrams=(1, 2), parts=True).terms(text)) == sorted(parts + pairs)
+    assert Analysis(ngrams=(2, 2), parts=True).terms(text) == pairs
+
+
 @pytest.mark.parametrize("sublinear", [False, True])
 def test_features_and_weights_are_those_of_tfidf_vectorizer(sublinear: bool) -> None:
     rows = topics(50)
