@@ -263,9 +263,13 @@ class LanguageModelRecipe:
         _tensors.write(folder, tensors, {"tokens": list(vocabulary.tokens), "merges": list(vocabulary.merges)})
 
     def load(self, folder: Path) -> LanguageModel:
+        import numpy as np
+
         from tasks.models import _tensors
 
         tensors, lists = _tensors.read(folder, ("merges", "tokens"))
+        # A model of before there was a bias says the same with one of 0.
+        tensors.setdefault("bias", np.zeros(len(lists["tokens"]), np.float32))
         *weights, counts = _tensors.checked(tensors, self._layout(len(lists["tokens"])))
         return LanguageModel(Subwords(Vocabulary(lists["tokens"], lists["merges"])), counts, weights)
 
