@@ -119,13 +119,19 @@ class Place:
         found = self.cluster.list_namespaced_pod(self.namespace, label_selector=EXECUTORS).items
         return {pod.metadata.name: pod for pod in found}
 
-    def until(self, enough: int, what: Callable[[dict[str, Any]], None] | None = None) -> Callable[[], Awaitable[None]]:
-        """Beside a step: wait until so many executors run at once, then do something about it."""
+    def until(
+        self, enough: int, what: Callable[[dict[str, Any]], None] | None = None, said: str = ""
+    ) -> Callable[[], Awaitable[None]]:
+        """Beside a step: wait until so many executors run at once and have said so, then do something about it."""
 
         async def watch() -> None:
             deadline = asyncio.get_running_loop().time() + 300
             while True:
-                running = {n: pod for n, pod in self.executors().items() if pod.status.phase == "Running"}
+                running = {
+                    name: pod
+                    for name, pod in self.executors().items()
+                    if pod.status.phase == "Running" and (not said or said in self.log(name))
+                }
                 if len(running) >= enough:
                     break
                 assert asyncio.get_running_loop().time() < deadline, f"{len(running)} executors run, not {enough}"
@@ -135,6 +141,12 @@ class Place:
                 what(running)
 
         return watch
+
+    def log(self, name: str) -> str:
+        try:
+            return str(self.cluster.read_namespaced_pod_log(name, self.namespace))
+        except client.ApiException:  # not yet, or no more
+            return ""
 
     def is_empty(self) -> bool:
         maps = [each.metadata.name for each in self.cluster.list_namespaced_config_map(self.namespace).items]
@@ -246,7 +258,10 @@ def test_a_step_outlives_an_executor(place: Place) -> None:
     def strike(running: dict[str, Any]) -> None:
         place.cluster.delete_namespaced_pod(next(iter(running)), place.namespace, grace_period_seconds=0)
 
-    assert place.task("clean", partition=DAY).run(place.until(1, strike)).startswith("s3://")
+    at_work = place.until(1, strike, said="Running task")
+    assert place.task("clean", partition=DAY).run(at_work).startswith("s3://")
+    (struck, *_) = place.seen
+    assert struck not in place.executors()
 
 
 def test_executors_go_with_a_step_that_was_killed(place: Place) -> None:
@@ -255,7 +270,7 @@ def test_executors_go_with_a_step_that_was_killed(place: Place) -> None:
         place.cluster.delete_namespaced_pod(owner.name, place.namespace, grace_period_seconds=0)
 
     with pytest.raises(NightshiftError, match="is gone"):
-        place.task("clean", partition=DAY).run(place.until(1, strike))
+        place.task("clean", partition=DAY).run(place.until(2, strike, said="Running task"))
     wait(lambda: not place.executors(), "the executors go too", 120)
 
 
