@@ -36,8 +36,8 @@ class LogisticParams(ClassFitParams):
     """Parameters of ``train.recipe.logistic``."""
 
     epochs: int = Field(30, ge=1, description="passes over the train split, at most")
-    batch_size: int = Field(64, ge=1, description="examples of one step, over all workers together")
-    learning_rate: float = Field(0.05, gt=0, description="at its highest")
+    batch_size: int = Field(32, ge=1, description="examples of one step, over all workers together")
+    learning_rate: float = Field(0.4, gt=0, description="at its highest")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear", description="how the learning rate falls to 0 by the last step, after the warm-up"
     )
@@ -50,7 +50,7 @@ class LogisticParams(ClassFitParams):
     max_terms: int = Field(
         1024, ge=1, le=65_536, description="so many distinct features of a text count, heaviest first"
     )
-    l2: float = Field(0.0, ge=0, description="penalty: half of this times the sum of the squared weights")
+    l2: float = Field(5e-6, ge=0, description="penalty: half of this times the sum of the squared weights")
 
 
 @dataclass(frozen=True, slots=True)
