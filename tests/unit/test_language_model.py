@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from tasks.errors import BadInput, Corrupt
 from tasks.judging.base import measures_of
 from tasks.judging.perplexity import Perplexity
 from tasks.models._likelihood import Read
 from tasks.models._sampling import Sampling
+from tasks.models._tensors import TENSORS
 from tasks.models.language_model import LanguageModel, LanguageModelParams, LanguageModelRecipe
 from tests.unit.test_subwords import CHINESE
 
@@ -131,6 +133,18 @@ def test_what_was_learned_is_saved_and_said_again(architecture: str, tmp_path: P
     assert len(sheet.rows) == 3
     with pytest.raises(Corrupt):
         recipe(architecture, dimension=12).load(tmp_path)
+
+
+def test_a_model_of_before_there_was_a_bias_is_read_with_one_of_0(tmp_path: Path) -> None:
+    mine = recipe()
+    model, _ = made(mine)
+    mine.save(model, tmp_path)
+    tensors = load_file(tmp_path / TENSORS)
+    del tensors["bias"]
+    save_file(tensors, tmp_path / TENSORS)
+    *weights, bias = mine.load(tmp_path).weights
+    assert not bias.any()
+    assert all((one == other).all() for one, other in zip(weights, model.weights[:-1], strict=True))
 
 
 def test_continuations_are_drawn_by_seed_and_place_and_the_likeliest_at_temperature_0() -> None:
