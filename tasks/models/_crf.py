@@ -71,24 +71,3 @@ def best_path(emissions: np.ndarray, transitions: np.ndarray, begin: np.ndarray,
     for pointers in reversed(back):
         path.append(int(pointers[path[-1]]))
     return path[::-1]
-
-
-def marginals(emissions: np.ndarray, transitions: np.ndarray, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """p(tag | emissions) of each token, of all paths together, shape (tokens, tags): forward and backward."""
-    import numpy as np
-
-    def summed(scores: np.ndarray, axis: int) -> np.ndarray:
-        most = scores.max(axis=axis, keepdims=True)
-        logs: np.ndarray = np.log(np.exp(scores - most).sum(axis=axis)) + most.squeeze(axis)
-        return logs
-
-    forward, backward = np.empty_like(emissions), np.empty_like(emissions)
-    forward[0], backward[-1] = begin + emissions[0], end
-    for at in range(1, len(emissions)):
-        forward[at] = summed(forward[at - 1][:, None] + transitions, 0) + emissions[at]
-    for at in range(len(emissions) - 2, -1, -1):
-        backward[at] = summed(transitions + (emissions[at + 1] + backward[at + 1])[None, :], 1)
-    whole = forward + backward
-    chances = np.exp(whole - whole.max(axis=1, keepdims=True))
-    normal: np.ndarray = chances / chances.sum(axis=1, keepdims=True)
-    return normal

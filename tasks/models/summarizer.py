@@ -1,4 +1,4 @@
-"""``summarizer``: the sentences of a text that say what is in it, tagged by the network that tags tokens."""
+"""``summarizer``: the sentences of a text that say what is in it, found by a network that ranks them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tasks.errors import BadInput
 from tasks.models import _vocabulary
 from tasks.models._fit import FitParams
 from tasks.models._merging import average, by_name
-from tasks.models._rouge import Tokenizer, oracle
+from tasks.models._ranking import Ranking, chances, listwise
+from tasks.models._rouge import Tokenizer, gains
 from tasks.models._tokens import PADDING, padded
 from tasks.models.base import NO_COLUMNS, RECIPES, Columns
 from tasks.models.base import Field as Column
-from tasks.models.lstm_tagger import UNKNOWN, LstmTagger, LstmTaggerParams
 from tasks.section import Section
 
 if TYPE_CHECKING:
@@ -27,24 +27,25 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import tensorflow as tf
 
-    from tasks.models._tensors import Layout
 
+UNKNOWN = 1
+"""The id of a word that training did not see often enough; 0 is padding."""
 _BATCH = 64
-_TAGS = 2
-"""Of a sentence: left out (0), kept (1)."""
+_SHARPNESS = 20.0
+"""A sentence that has 0.05 less of the summary than another is worth 1 / e of it."""
 
 
 class SummarizerParams(FitParams):
     """Parameters of ``train.recipe.summarizer``."""
 
-    epochs: int = Field(6, ge=1, description="passes over the train split, at most")
+    epochs: int = Field(4, ge=1, description="passes over the train split, at most")
     batch_size: int = Field(32, ge=1, description="examples of one step, over all workers together")
     learning_rate: float = Field(3e-3, gt=0, description="at its highest")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "linear", description="how the learning rate falls to 0 by the last step, after the warm-up"
     )
     clip_norm: float | None = Field(5.0, gt=0, description="the gradient's global norm is cut to this; null: never")
-    sentences: int = Field(3, ge=1, le=100, description="of a summary; of the labels that are learned, at most")
+    sentences: int = Field(3, ge=1, le=100, description="of a summary; of those that are learned, at most")
     block_trigrams: bool = Field(
         True, description="no sentence is taken that repeats three words in a row of one that is; then fewer may be"
     )
@@ -71,7 +72,7 @@ class SummarizerModel:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Places of the sentences that a model takes, in order, and the probability of each that it read."""
+    """Places of the sentences that a model takes, in order, and each read one's share in what sums the text up."""
 
     places: list[int]
     chances: list[float]
@@ -79,17 +80,17 @@ class Summary:
 
 @RECIPES.register("summarizer")
 class Summarizer:
-    """Extractive summaries: each sentence is in or out, as SummaRuNNer has it (Nallapati, Zhai, Zhou, 2017).
+    """Extractive summaries by an LSTM over sentences, after SummaRuNNer (Nallapati, Zhai, Zhou, 2017).
 
-    To the tagger a text is a sentence: its sentences are the tokens, told by their place and a convolution over their
-    words, as tokens are by their characters. It learns the sentences that together have the most ROUGE of the summary
-    (``tasks.models._rouge.oracle``), and takes those that its CRF finds likeliest. A text whose summary shares no word
-    with it teaches nothing and is left out.
+    A sentence is told by its place, its length, a convolution over its words and their mean. Sentences are ranked by
+    how much ROUGE of the summary each has (``tasks.models._rouge.gains``), not labelled as in or out: of two that say
+    nearly the same, a label says that one is wrong. A text whose summary shares no word with it teaches nothing and is
+    left out.
     """
 
     Params: ClassVar[type[Section]] = SummarizerParams
     spread: ClassVar[str] = "mirrored"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",
         "keras",
@@ -108,17 +109,16 @@ class Summarizer:
     def __init__(self, params: SummarizerParams, seed: int) -> None:
         self.params = params
         self._words = Tokenizer()
-        sizes = LstmTaggerParams(
-            scheme="none",
-            max_tokens=params.max_sentences,
-            max_characters=params.max_words,
-            dimension=params.position_dimension,
-            character_dimension=params.dimension,
-            character_filters=params.filters,
+        self._ranking = Ranking(
+            sentences=params.max_sentences,
+            words=params.max_words,
+            dimension=params.dimension,
+            place_dimension=params.position_dimension,
+            filters=params.filters,
             units=params.units,
             dropout=params.dropout,
+            seed=seed % 2**32,  # what Keras takes
         )
-        self._tagger = LstmTagger(sizes, seed)
 
     def count(self, batches: Iterator[pa.Table]) -> pa.Table:
         import pyarrow as pa
@@ -135,36 +135,46 @@ class Summarizer:
         return _vocabulary.combine(counts, least=self.params.min_df, most=rows, size=self.params.max_vocabulary)
 
     def fields(self) -> Mapping[str, Column]:
-        return {name: Column("int64", None) for name in ("words", "characters", "tags")}
+        ids = {name: Column("int64", None) for name in ("places", "words")}
+        return {**ids, "gains": Column("float32", None)}
 
     def encode(self, batches: Iterator[pa.Table], features: pa.Table) -> Iterator[Mapping[str, Sequence[Any]]]:
         ids = _ids(features["term"].to_pylist())
         for batch in batches:
             rows = zip(batch["sentences"].to_pylist(), batch["summary"].to_pylist(), strict=True)
             read = [(s[: self.params.max_sentences], summary) for s, summary in rows if summary]
-            told = [(s, kept) for s, summary in read if (kept := oracle(s, summary, self.params.sentences))]
-            tags = [[int(place in kept) for place in range(len(s))] for s, kept in told]
-            yield {**self._read([s for s, _ in told], ids), "tags": tags}
+            told = [(s, gained) for s, summary in read if (gained := gains(s, summary, self.params.sentences))]
+            yield {**self._read([s for s, _ in told], ids), "gains": [gained for _, gained in told]}
 
     def network(self, features: pa.Table) -> keras.Model:
-        return self._network(features.num_rows)
+        return self._ranking.network(features.num_rows)
 
     def inputs(self, columns: Mapping[str, Sequence[Any]]) -> Mapping[str, np.ndarray]:
-        return self._tagger.inputs(columns)
+        import numpy as np
+
+        sentences, words = self.params.max_sentences, self.params.max_words
+        arrays = {
+            "places": padded(columns["places"], sentences, np.int32),
+            "words": padded(columns["words"], sentences * words, np.int32).reshape(-1, sentences, words),
+        }
+        if "gains" in columns:
+            arrays["gains"] = padded(columns["gains"], sentences, np.float32)
+        return arrays
 
     def losses(self, network: keras.Model, batch: Mapping[str, tf.Tensor], training: bool) -> Mapping[str, tf.Tensor]:
-        return self._tagger.losses(network, batch, training)
+        scores = network([batch["places"], batch["words"]], training=training)
+        return listwise(scores, batch["gains"], batch["places"] != PADDING)
 
     def model(self, weights: Sequence[np.ndarray], features: pa.Table) -> SummarizerModel:
         return SummarizerModel(features["term"].to_pylist(), list(weights))
 
     def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: SummarizerModel) -> Sequence[np.ndarray]:
         terms = features["term"].to_pylist()
-        named = dict(zip(self._layout(len(champion.terms)), champion.weights, strict=True))
-        warmed = dict(zip(self._layout(len(terms)), start, strict=True))
+        named = dict(zip(self._ranking.layout(len(champion.terms)), champion.weights, strict=True))
+        warmed = dict(zip(self._ranking.layout(len(terms)), start, strict=True))
         special: list[Any] = [PADDING, UNKNOWN]
         for name in warmed:
-            if name == "characters":  # what the tagger calls the parts of a token
+            if name == "vectors":
                 warmed[name] = by_name(warmed[name], [*special, *terms], named[name], [*special, *champion.terms])
             elif warmed[name].shape != named[name].shape:
                 raise BadInput("its layers have other sizes")
@@ -182,24 +192,21 @@ class Summarizer:
         """What sums up each text, of its first ``max_sentences`` ``sentences``."""
         import numpy as np
 
-        from tasks.models._crf import marginals
-
         if not model.built:
-            network = self._network(len(model.terms))
+            network = self._ranking.network(len(model.terms))
             network.set_weights(model.weights)
             model.built.append(network)
         ids = _ids(model.terms)
         every: Sequence[Any] = columns["sentences"]
         given = [each[: self.params.max_sentences] for each in every]
-        chain = [np.asarray(weight, np.float64) for weight in model.weights[-3:]]
         said: list[Summary] = []
         for start in range(0, len(given), _BATCH):
             some = given[start : start + _BATCH]
             arrays = self.inputs(self._read(some, ids))
-            emissions = np.asarray(model.built[0].predict_on_batch([arrays["words"], arrays["characters"]]), np.float64)
-            for text, emitted in zip(some, emissions, strict=True):
-                chances = marginals(emitted[: len(text)], *chain)[:, 1].tolist()
-                said.append(Summary(self._chosen(text, chances), chances))
+            scores = np.asarray(model.built[0].predict_on_batch([arrays["places"], arrays["words"]]), np.float64)
+            for text, scored in zip(some, scores, strict=True):
+                shares = chances(scored, len(text))
+                said.append(Summary(self._chosen(text, shares), shares))
         return said
 
     def facts(self, model: SummarizerModel) -> dict[str, int]:
@@ -209,14 +216,14 @@ class Summarizer:
     def save(self, model: SummarizerModel, folder: Path) -> None:
         from tasks.models import _tensors
 
-        tensors = dict(zip(self._layout(len(model.terms)), model.weights, strict=True))
+        tensors = dict(zip(self._ranking.layout(len(model.terms)), model.weights, strict=True))
         _tensors.write(folder, tensors, {"terms": model.terms})
 
     def load(self, folder: Path) -> SummarizerModel:
         from tasks.models import _tensors
 
         tensors, lists = _tensors.read(folder, ("terms",))
-        return SummarizerModel(lists["terms"], _tensors.checked(tensors, self._layout(len(lists["terms"]))))
+        return SummarizerModel(lists["terms"], _tensors.checked(tensors, self._ranking.layout(len(lists["terms"]))))
 
     def _chosen(self, sentences: Sequence[str], chances: Sequence[float]) -> list[int]:
         """The likeliest sentences, none of which repeats another: Paulus, Xiong, Socher, 2018, section 2.5."""
@@ -238,18 +245,12 @@ class Summarizer:
         width = self.params.max_words
         cut = [[self._words.tokenize(sentence)[:width] for sentence in text] for text in texts]
         return {
-            "words": [[place + UNKNOWN + 1 for place in range(len(text))] for text in texts],
-            "characters": [
+            "places": [[place + 1 for place in range(len(text))] for text in texts],
+            "words": [
                 padded([[ids.get(word, UNKNOWN) for word in words] for words in text], width, np.int32).ravel()
                 for text in cut
             ],
         }
-
-    def _network(self, terms: int) -> keras.Model:
-        return self._tagger.built(self.params.max_sentences, terms, _TAGS)
-
-    def _layout(self, terms: int) -> Layout:
-        return self._tagger.layout(self.params.max_sentences, terms, _TAGS)
 
 
 def _ids(terms: Sequence[str]) -> dict[str, int]:

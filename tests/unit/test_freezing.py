@@ -21,7 +21,7 @@ Weights = dict[str, list[np.ndarray]]
 LAYERS = {
     "text_encoder": ("embedding", ["embedding", "window_2", "window_3", "labels"]),
     "lstm_tagger": ("vectors", ["letters", "convolution", "vectors", "lstm", "tags", "crf"]),
-    "summarizer": ("vectors", ["letters", "convolution", "vectors", "lstm", "tags", "crf"]),
+    "summarizer": ("vectors", ["vectors", "convolution", "order", "lstm", "scores"]),
     "language_model": ("subwords", ["subwords", "lstm_0", "lstm_1", "bias"]),
 }
 """Of each recipe the layer that holds its words' vectors, and all that can be named."""

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import json
-import math
 import random
-from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,8 @@ from rouge_score.tokenizers import DefaultTokenizer
 from tasks.errors import Corrupt
 from tasks.judging.summaries import Summaries as Judge
 from tasks.kinds.summaries import Summaries, SummariesParams
-from tasks.models._crf import marginals
-from tasks.models._rouge import Tokenizer, oracle, scores
+from tasks.models._ranking import listwise
+from tasks.models._rouge import Tokenizer, gains, oracle, scores
 from tasks.models.summarizer import Summarizer, SummarizerParams, Summary
 from tasks.text.sentences import sentences
 from tests.steps import after_steps
@@ -76,19 +74,34 @@ def test_the_oracle_takes_what_adds_to_rouge_and_nothing_else() -> None:
     assert best > sum(scores(summary, [*chosen, text[2]])[name] for name in ("rouge_1", "rouge_2"))
 
 
-def test_marginals_sum_over_every_path() -> None:
-    draw = np.random.default_rng(2)
-    emissions, transitions = draw.normal(size=(4, 2)), draw.normal(size=(2, 2))
-    begin, end = draw.normal(size=2), draw.normal(size=2)
-    weights = {}
-    for path in product(range(2), repeat=4):
-        score = begin[path[0]] + end[path[-1]] + sum(emissions[i, tag] for i, tag in enumerate(path))
-        weights[path] = math.exp(score + sum(transitions[a, b] for a, b in pairwise(path)))
-    whole = sum(weights.values())
-    found = marginals(emissions, transitions, begin, end)
-    for place, tag in product(range(4), range(2)):
-        wanted = sum(weight for path, weight in weights.items() if path[place] == tag) / whole
-        assert found[place, tag] == pytest.approx(wanted)
+def test_a_sentence_gains_what_a_summary_with_it_has() -> None:
+    text = ["Rain is expected.", "The old bridge was closed on Monday.", "Nobody was hurt.", "It opens again in May."]
+    summary = "The bridge, closed on Monday, opens again in May."
+
+    def rouge(*places: int) -> float:
+        return sum(scores(summary, [text[place] for place in places])[name] for name in ("rouge_1", "rouge_2"))
+
+    assert gains(text, summary, 1) == pytest.approx([rouge(place) for place in range(4)])
+    two = gains(text, summary, 2)
+    # The library also counts the pair of words where one sentence ends and the next begins.
+    assert two == pytest.approx([rouge(0, 3), rouge(1, 3), rouge(2, 3), rouge(1, 3)], rel=0.05)
+    assert gains(text, summary, 3)[1] == max(two), "the oracle takes no third"
+    assert gains(text, "全然不同", 2) == []
+
+
+def test_a_ranking_costs_least_where_scores_are_as_far_apart_as_gains() -> None:
+    gained = np.array([[0.3, 0.1, 0.2, 0.0]], np.float32)
+    there = np.array([[True, True, True, False]])
+
+    def of(*scores: float) -> tuple[float, float]:
+        found = listwise(np.array([scores], np.float32), gained, there)
+        return float(found["loss"][0]), float(found["accuracy"][0])
+
+    best, hit = of(6.0, 2.0, 4.0, 99.0)
+    assert hit == 1, "what is no member has no say"
+    assert best == pytest.approx(of(9.0, 5.0, 7.0, 0.0)[0], abs=1e-5)
+    for worse, right in ((of(1.0, 3.0, 2.0, 0.0), 0), (of(9.0, 1.0, 2.0, 0.0), 1), (of(0.0, 0.0, 0.0, 0.0), 1)):
+        assert worse[0] > best and worse[1] == right
 
 
 def row(body: dict[str, Any] | bytes, media: str = "application/json", **params: Any) -> Any:
@@ -185,7 +198,7 @@ def test_a_text_whose_summary_shares_no_word_teaches_nothing_and_words_come_from
     strange = pa.Table.from_pylist([{"sentences": ["One two.", "Three."], "summary": "Nothing", "text": "x"}])
     (encoded,) = made.encode(iter([pa.concat_tables([rows, strange])]), features)
     assert len(encoded["words"]) == 20
-    assert all(sum(tags) == 1 for tags in encoded["tags"])
+    assert all(len(gained) == 5 and max(gained) > 1 for gained in encoded["gains"])
     start = made.network(features).get_weights()
     champion = made.model([np.full_like(array, 7) for array in start], features)
     champion.terms[0] = "elsewhere"
