@@ -74,7 +74,8 @@ class Summaries:
             beside = {f"lead_{name}": value for name, value in lead.items()}
             beside |= {f"oracle_{name}": value for name, value in best.items()}
             self._all.add({**told, **beside, "sentences": len(chosen)})
-            self._first.add(round(said[row].chances[0], 6))
+            # Of sentences that are all alike each has the same share, which is the smaller the more there are.
+            self._first.add(round(said[row].chances[0] * len(said[row].chances), 6))
             for name, column in values.items():
                 self._slices[name][column[row]].add(told)
             lost = best["rouge_1"] - told["rouge_1"]
@@ -115,7 +116,7 @@ class Summaries:
     @staticmethod
     def columns(recipe: Scoring, model: Any) -> pa.Schema:
         """``summary`` (the sentences, a line each), ``places`` (theirs in the text, from 0) and ``probabilities``
-        (of every sentence that was read)."""
+        (of every sentence that was read, to be the one that has most of the summary: they sum to 1)."""
         numbers = [("places", pa.list_(pa.int64())), ("probabilities", pa.list_(pa.float64()))]
         return pa.schema([("summary", pa.string()), *numbers])
 

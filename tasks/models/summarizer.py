@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 UNKNOWN = 1
 """The id of a word that training did not see often enough; 0 is padding."""
 _BATCH = 64
-_SHARPNESS = 20.0
-"""A sentence that has 0.05 less of the summary than another is worth 1 / e of it."""
 
 
 class SummarizerParams(FitParams):
@@ -91,6 +89,7 @@ class Summarizer:
     Params: ClassVar[type[Section]] = SummarizerParams
     spread: ClassVar[str] = "mirrored"
     version: ClassVar[int] = 4
+    oldest: ClassVar[int] = 4
     libraries: ClassVar[tuple[str, ...]] = (
         "tensorflow",
         "keras",

@@ -208,8 +208,10 @@ def test_a_text_whose_summary_shares_no_word_teaches_nothing_and_words_come_from
 
 def test_a_model_that_finds_all_texts_alike_is_seen_and_a_part_without_rows_has_no_numbers() -> None:
     rows, _ = texts(5, ENGLISH)
-    judge = Judge(recipe(), None, ())
-    judge.add(rows.append_column("url", pa.nulls(5, pa.string())), [Summary([0], [0.5] * 5)] * 5)
-    assert judge.metrics()["distinct"] == 1
+    rows = rows.append_column("url", pa.nulls(5, pa.string()))
+    for chances, distinct in (([[0.5] * 2] * 5, 1), ([[1 / n] * n for n in (2, 3, 4, 2, 7)], 1), ([[0.6, 0.4]] * 4, 2)):
+        judge = Judge(recipe(), None, ())
+        judge.add(rows, [Summary([0], each) for each in [*chances, [0.5] * 2][:5]])
+        assert judge.metrics()["distinct"] == distinct
     empty = Judge(None, None, ()).metrics()
     assert (empty["rows"], empty["rouge_1"], empty["lead_rouge_1"]) == (0, None, None)
