@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from tasks.errors import BadInput
 from tasks.models._space import Frame, RowSpace, Space, TextSpace, started
@@ -35,14 +35,6 @@ class ClustersParams(TfidfParams):
         description="so many exact steps of all rows, in any number of shards: after each the shards' sums are added, "
         "and no shard makes steps by itself; null: it does, and one sum follows",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_rounds_that_are_not_given(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A training is what it was before there were any: so is its id."""
-        values: dict[str, Any] = dump(self)
-        if self.rounds is None:
-            values.pop("rounds", None)
-        return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from tasks.models import _vocabulary
 from tasks.models._terms import Analysis
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
-PARTS = "a word that is a compound, as readCsv or read_csv, also counts as its parts"
+PARTS = (
+    "a word that is a compound, as readCsv or read_csv, also counts as its parts; of single words, with analyzer: word"
+)
 
 
 class TfidfParams(Section):
@@ -32,6 +34,16 @@ class TfidfParams(Section):
     ngrams: tuple[int, int] = Field((1, 1), description="shortest and longest n-gram, as in [1, 2]")
     parts: bool = Field(False, description=PARTS)
     sublinear_tf: bool = Field(False, description="count a term as 1 + ln(occurrences)")
+
+    @model_serializer(mode="wrap")
+    def _as_before_there_was_more(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A training that asks for nothing new is what it was: so is its id."""
+        values: dict[str, Any] = dump(self)
+        fields = type(self).model_fields
+        for name in ("parts", "rounds"):
+            if name in fields and not fields[name].default and not values[name]:
+                del values[name]
+        return values
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -172,8 +172,12 @@ def test_rounds_over_shards_are_lloyds_steps_on_all_rows_by_scikit_learn(shards:
 
 
 def test_a_training_without_rounds_is_what_it_was_before_there_were_any() -> None:
-    assert "rounds" not in KmeansParams().model_dump()
-    assert KmeansParams(rounds=3).model_dump()["rounds"] == 3
+    kept = (
+        "analyzer batch_size clusters dimensions max_df max_vocabulary min_df ngrams on passes rare sample sublinear_tf"
+    )
+    assert sorted(KmeansParams().model_dump()) == kept.split()
+    assert KmeansParams(rounds=3).model_dump().keys() - KmeansParams().model_dump().keys() == {"rounds"}
+    assert KmeansParams(parts=True).model_dump()["parts"] is True
 
 
 @pytest.mark.parametrize("sample", [60, 2000])
