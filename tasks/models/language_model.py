@@ -217,11 +217,15 @@ class LanguageModelRecipe:
         return LanguageModel(Subwords(_vocabulary(features)), features["documents"].to_numpy(), list(weights))
 
     def warm(self, start: Sequence[np.ndarray], features: pa.Table, champion: LanguageModel) -> Sequence[np.ndarray]:
+        import numpy as np
+
         mine, theirs = features["term"].to_pylist(), list(champion.subwords.vocabulary.tokens)
         subwords, *layers, bias = champion.weights
         if [array.shape for array in start[1:-1]] != [array.shape for array in layers]:
             raise BadInput("its layers have other sizes")
-        return [by_name(start[0], mine, subwords, theirs), *layers, by_name(start[-1], mine, bias, theirs)]
+        # A champion of before there was a bias says with its subwords alone what is frequent, of new ones too.
+        biases = by_name(start[-1], mine, bias, theirs) if bias.any() else np.zeros_like(start[-1])
+        return [by_name(start[0], mine, subwords, theirs), *layers, biases]
 
     def merge(self, models: Sequence[LanguageModel], weights: Sequence[float]) -> LanguageModel:
         first = models[0]
