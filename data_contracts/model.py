@@ -77,6 +77,8 @@ class Model:
 
 def _unfair(gate: ModelGate, champion: dict[str, Any], rows: int) -> str | None:
     """Why the champion's numbers on these rows say nothing, or None."""
+    if unread := champion.get("unread"):
+        return f"champion {champion['version']}: {unread}"
     seen = (champion.get("trained_on") or {}).get("validation", 0)
     if not rows or seen / rows <= gate.max_champion_overlap:
         return None

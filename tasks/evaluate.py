@@ -40,8 +40,10 @@ class Rival:
     run: str
     model: Read
 
-    def described(self, metrics: dict[str, Any], trained_on: dict[str, int] | None) -> dict[str, Any]:
-        """What the report's manifest says of it."""
+    def described(
+        self, metrics: dict[str, Any], trained_on: dict[str, int] | None, unread: str | None = None
+    ) -> dict[str, Any]:
+        """What the report's manifest says of it; ``unread`` is why nothing reads it any more."""
         return {
             "version": self.version,
             "run": self.run,
@@ -49,6 +51,7 @@ class Rival:
             "digest": self.model.manifest.digest(),
             "metrics": metrics,
             "trained_on": trained_on,
+            **({"unread": unread} if unread else {}),
         }
 
 
@@ -84,9 +87,10 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
 
     Files: ``metrics`` (metrics.json), ``report`` (one HTML file), ``plot`` (PNG). ``details``: ``metrics``
     ({split: metrics}), ``champion`` (None, or its ``version``, ``run``, ``metrics``, and ``trained_on``, the
-    rows of each split that it was trained on), ``newest_partition``, ``plots`` (what each ``plot`` shows), and
-    after a cross-validation ``folds`` (mean, deviation and values of each measure), and after a search
-    ``search`` (where it lies, and which trial's parameters these are).
+    rows of each split that it was trained on; ``unread`` says why one has no metrics that nothing reads any more),
+    ``newest_partition``, ``plots`` (what each ``plot`` shows), and after a cross-validation ``folds`` (mean,
+    deviation and values of each measure), and after a search ``search`` (where it lies, and which trial's
+    parameters these are).
     ``at`` orders the history and is recorded as volatile.
 
     Raises:
@@ -106,11 +110,16 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
     if done := work.done():
         return done
     models = {"candidate": load_model(context, candidate.manifest)}
+    unread = None
     if rival:
-        models["champion"] = load_model(context, rival.model.manifest)
+        try:
+            models["champion"] = load_model(context, rival.model.manifest)
+        except BadInput as error:  # a newer Nightshift: the candidate is there to take its place
+            unread = str(error)
+            context.log.warning("the champion is not compared with", version=rival.version, why=unread)
     scores = {split: _score(context, training, split, models) for split in ("validation", "test")}
     metrics = {split: scores[split]["candidate"].metrics() for split in scores}
-    champion = _champion(context, training, rival, scores) if rival else None
+    champion = _champion(context, training, rival, scores, unread) if rival else None
     newest = history.newest_partition(training.snapshot)
     runs = history.past_runs(context.catalog, context.corpus.corpus, before=training.run)
     report = page.Report(
@@ -158,9 +167,12 @@ def _sheets(recipe: Scoring, model: Any) -> Sequence[Sheet]:
 
 
 def _champion(
-    context: Context, training: Training, rival: Rival, scores: dict[str, dict[str, Judge]]
+    context: Context, training: Training, rival: Rival, scores: dict[str, dict[str, Judge]], unread: str | None
 ) -> dict[str, Any]:
     from tasks.training.overlap import trained_on
+
+    if unread:
+        return rival.described({split: {"per_class": {}} for split in scores}, None, unread)
 
     seen = trained_on(context, training, rival.model.manifest)
     if seen and any(seen.values()):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -84,6 +84,7 @@ class TfidfForest:
     Params: ClassVar[type[Section]] = TfidfForestParams
     spread: ClassVar[str] = "sharded"
     version: ClassVar[int] = 4
+    before: ClassVar[Mapping[str, Any]] = {"parts": False}
     libraries: ClassVar[tuple[str, ...]] = ("scikit-learn", "imbalanced-learn", "scipy", "numpy", "skops")
     merges: ClassVar[tuple[str, ...]] = ("union", "vote")
     columns: tuple[str, ...] = ()

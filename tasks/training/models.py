@@ -61,15 +61,23 @@ def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
     """The recipe (or a vote's) and the model that a manifest describes, whatever the corpus YAML says today.
 
     Raises:
-        BadInput: the manifest is not a model's, or its recipe no longer exists or takes those parameters.
+        BadInput: the manifest is not a model's, or its recipe no longer exists, takes those parameters, or reads
+            models of that version.
         Corrupt: a file is not the committed one, or holds foreign types.
     """
     details = manifest.details
     if not manifest.of_role(ROLE) or "recipe" not in details:
         raise BadInput(f"{manifest.corpus} {manifest.partition} ({manifest.step}) holds no model")
     kind = RECIPES.get(details["recipe"])
+    made, oldest = details["code"]["version"], getattr(kind, "oldest", 1)
+    if made < oldest:
+        raise BadInput(
+            f"version {made} of recipe {details['recipe']} made this model, and none of before version {oldest} is "
+            "read any more: train a new one (`nightshift train`, or the next retraining)"
+        )
     try:
-        single = kind(kind.Params.model_validate(details["params"]), details["seed"])
+        params = kind.Params.model_validate({**getattr(kind, "before", {}), **details["params"]})
+        single = kind(params, details["seed"])
     except ValueError as error:
         raise BadInput(f"recipe {details['recipe']} no longer takes the parameters of this model: {error}") from error
     recipe: Scoring = Voting(single, details["vote"]) if "vote" in details else single

@@ -17,9 +17,12 @@ from tasks.combine import combine
 from tasks.config import Corpus
 from tasks.errors import BadInput
 from tasks.evaluate import evaluate, evaluate_part
+from tasks.gate import gate
 from tasks.merge import merge
 from tasks.model_registry import Registry, Version
+from tasks.models.tfidf_forest import TfidfForest
 from tasks.prepare import prepare
+from tasks.promote import promote
 from tasks.step import Context, Shard
 from tasks.train import train
 from tasks.training import Training, load_model
@@ -227,6 +230,33 @@ def test_the_champion_is_scored_again_on_the_same_rows(start: Start) -> None:
     assert theirs["unseen"] == {"c": theirs["per_class"]["c"]["support"]}
     assert theirs["macro_f1"] < mine["macro_f1"]
     assert "champion 1:" in result.message
+
+
+def test_a_champion_that_nothing_reads_any_more_is_replaced_without_a_comparison(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TfidfForest, "version", 1)
+    context, first = start()
+    fit(context, first)
+    merge(context, first)
+    evaluate(context, first, NOW)
+    crown(context, first)
+    monkeypatch.setattr(TfidfForest, "version", 2)
+    monkeypatch.setattr(TfidfForest, "oldest", 2, raising=False)
+    with pytest.raises(BadInput, match=r"version 1 of recipe tfidf_forest made this model.*train a new one"):
+        load_model(context, context.catalog.load(first.model(), made_by="merge"))
+    context, second = start(id="b" * 16)
+    fit(context, second)
+    merge(context, second)
+    assert "champion 1: not measured so" in evaluate(context, second, NOW).message
+    champion = report_of(context, second).details["champion"]
+    assert champion["version"] == 1 and champion["unread"].startswith("version 1 of recipe tfidf_forest")
+    judged = gate(context, "model", partition=None, snapshot=second.snapshot_id)
+    verdict = context.catalog.load(context.catalog.folder(judged.manifest), made_by="gate")
+    assert "version 1 of recipe tfidf_forest" in str(verdict.details["skipped"])
+    (page,) = report_of(context, second).of_role("report")
+    assert "Champion 1 was not compared with: version 1" in context.store.read(page.key).decode()
+    assert promote(context, second, by="test", at=NOW).counts["version"] == 2
 
 
 def test_rows_that_the_champion_was_trained_on_are_counted(start: Start, make_corpus: Callable[..., Corpus]) -> None:

@@ -91,6 +91,12 @@ def test_a_compound_counts_as_its_parts_too_but_in_no_pair_of_words() -> None:
     assert Analysis(ngrams=(2, 2), parts=True).terms(text) == pairs
 
 
+def test_a_forest_of_before_compounds_had_parts_reads_as_it_learned() -> None:
+    stored = {name: value for name, value in TfidfForestParams().model_dump().items() if name != "parts"}
+    assert TfidfForestParams.model_validate({**TfidfForest.before, **stored}).parts is False
+    assert TfidfForestParams(parts=False).model_dump()["parts"] is False, "or it would be read as the default"
+
+
 @pytest.mark.parametrize("sublinear", [False, True])
 def test_features_and_weights_are_those_of_tfidf_vectorizer(sublinear: bool) -> None:
     rows = topics(50)
