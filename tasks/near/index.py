@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.catalog import FileEntry, Input, Manifest, fingerprint
-from tasks.errors import Corrupt, NotFound
+from tasks.errors import BadInput, Corrupt, NotFound
 from tasks.log import Progress
 from tasks.near.candidates import MEMBER, PAIR, Candidates, Positions, gather, portions, verified
 from tasks.near.runs import Run, Sorter, merged
@@ -34,6 +34,7 @@ FAN = 8
 """So many runs of about one size become one; a size is so many times the one before."""
 _ROWS = 1 << 16
 _MOST = 1 << 31
+"""Positions: who comes before whom is kept in 32 bits, one of them for the sign."""
 
 
 class Index:
@@ -95,7 +96,11 @@ class Index:
         return rank
 
     def grow(self, wanted: Sequence[FileEntry]) -> int:
-        """Cover all ``wanted`` signature files, and keep what was found on the store; returns the new documents."""
+        """Cover all ``wanted`` signature files, and keep what was found on the store; returns the new documents.
+
+        Raises:
+            BadInput: they are more documents than one index can tell apart.
+        """
         covered = {each.file.key for each in self.partitions}
         fresh = [entry for entry in wanted if entry.key not in covered]
         if not fresh:
@@ -103,6 +108,11 @@ class Index:
         start, begun = self.rows, len(self.partitions)
         for entry in fresh:
             self._append(entry)
+        if self.rows >= _MOST:
+            raise BadInput(
+                f"corpus {self._context.corpus.corpus}: {self.rows} documents are more than near-duplicates are found "
+                f"among ({_MOST}): let `train.history` take fewer days, or leave out `train.near`"
+            )
         self.signatures = StoredSignatures(self._context.store, self.partitions, self._near)
         new = self.rows - start
         sorter = Sorter(self._scratch, new, self._near)

@@ -20,6 +20,7 @@ from tasks.catalog import Catalog, FileEntry
 from tasks.cleaning import near
 from tasks.config import Corpus
 from tasks.config.corpus import Near
+from tasks.errors import BadInput
 from tasks.near import candidates, index, runs
 from tasks.near.deciding import Deciding
 from tasks.near.index import Index
@@ -42,7 +43,7 @@ def _little_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_BLOCK", np.uint64(2))
     monkeypatch.setattr(candidates, "_PORTION", 2)
     monkeypatch.setattr("tasks.near.precedence._BATCH", 2)
-    monkeypatch.setattr("tasks.near.held._CACHED", 2)
+    monkeypatch.setattr("tasks.near.held._CACHED", 2 * NEAR.permutations)
     monkeypatch.setattr("tasks.near.held._READ", 3)
     monkeypatch.setattr("tasks.near.wide._COMPARED", 2)
     monkeypatch.setattr(runs, "SLICE_ENTRIES", 7)
@@ -293,6 +294,16 @@ def test_only_what_a_new_document_may_change_is_decided_about(
     assert (sum(given), shelf.decided) == (0, 0)
     shelf.settle(days, np.append(25, np.delete(np.arange(25), [0, 5])))
     assert (sum(given), shelf.decided) == (8, 8)
+
+
+def test_more_documents_than_an_index_tells_apart_are_refused(
+    make_shelf: Callable[[], Shelf], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shelf = make_shelf()
+    days = [(shelf.store(0, cluster(1, 5)), cluster(1, 5))]
+    monkeypatch.setattr(index, "_MOST", 5)
+    with pytest.raises(BadInput, match=r"5 documents are more than .*train\.history"):
+        shelf.settle(days, np.arange(5))
 
 
 def test_a_verdict_outlives_the_index_that_it_was_made_with(make_shelf: Callable[[], Shelf]) -> None:
