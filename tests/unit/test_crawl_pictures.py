@@ -233,6 +233,98 @@ def test_an_image_and_the_one_for_those_without_scripts_are_one(html: str, expec
     assert shown(html) == expected
 
 
+TRACKER = "<noscript><img src='https://tracker.test/tr?id=1'></noscript>"
+PIXEL = "<noscript><img {} src=/dir/pixel.gif></noscript>"
+
+
+@pytest.mark.parametrize("name", ["lazy", "lazyload", "x Lazy-image", "no-lazy skip-lazy"])
+@pytest.mark.parametrize("between", ["", "</div></main>"])
+def test_a_tracker_elsewhere_takes_no_image_away(name: str, between: str) -> None:
+    image = f"<img class='{name}' src=photo.jpg>"
+    assert shown(f"{image}{between}{TRACKER}") == ["photo.jpg"]
+    assert shown(f"<main><div>{image}{between}{TRACKER}") == ["photo.jpg"]
+    assert shown(f"{TRACKER}{between}{image}") == ["photo.jpg"]
+
+
+def test_an_image_without_a_file_is_not_made_up_for() -> None:
+    outside = "<noscript><img data-src='//cdn.test/l.jpg' src=small.jpg></noscript>"
+    assert shown(f"<img class=lazy src='{DOT}'>{TRACKER}") == []
+    assert shown(f"<img class=lazy data-src='//cdn.test/a.jpg' src=blank.gif>{outside}") == []
+    assert shown(f"<img class=lazy src=photo.jpg>{outside}") == ["photo.jpg"]
+
+
+@pytest.mark.parametrize("tag", ["div", "p", "figure", "main", "section", "article", "li", "td", "product-card"])
+def test_where_an_element_ends_so_does_what_is_beside_its_image(tag: str) -> None:
+    image, pixel = "<img class=lazy src=photo.jpg>", PIXEL.format("")
+    assert shown(f"<{tag}>{image}</{tag}>{pixel}") == ["photo.jpg", "pixel.gif"]
+    assert shown(f"<{tag}>{pixel}</{tag}>{image}") == ["pixel.gif", "photo.jpg"]
+    assert shown(f"<noscript><{tag}><img src=a.jpg></{tag}></noscript><img class=lazy src=blank.gif>") == ["a.jpg"]
+
+
+@pytest.mark.parametrize("tag", ["a", "span", "picture"])
+def test_what_wraps_an_image_alone_may_end_before_its_noscript(tag: str) -> None:
+    image, real = "<img class=lazy src=blank.gif>", "<noscript><img src=a.jpg></noscript>"
+    assert shown(f"<{tag}>{image}</{tag}>{real}") == shown(f"<{tag}>{real}</{tag}>{image}") == ["a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        "width=1",
+        "height=0",
+        "height='01px'",
+        "style='display:none'",
+        "style='border:0; DISPLAY : none'",
+        "style='visibility:hidden'",
+        "style='position:absolute; left:-9999px;'",
+        "style='width:1px'",
+        "hidden",
+    ],
+)
+def test_what_nobody_sees_in_a_noscript_is_no_image_of_a_script(unseen: str) -> None:
+    pixel = PIXEL.format(unseen)
+    assert shown(f"<img class=lazy src=photo.jpg>{pixel}") == ["photo.jpg", "pixel.gif"]
+    assert shown(f"{pixel}<img class=lazy src=photo.jpg>") == ["pixel.gif", "photo.jpg"]
+    assert shown(f"{pixel}<img class=lazy src=blank.gif><noscript><img src=a.jpg></noscript>") == ["pixel.gif", "a.jpg"]
+
+
+@pytest.mark.parametrize(
+    "seen",
+    ["width=100", "width=1%", "height=10", "width=", "style='display:block'", "style='max-width:1px;width:100%'",
+     "style='margin-left:-2000px'", "style='width:1.5em'"],
+)  # fmt: skip
+def test_what_is_seen_in_a_noscript_is(seen: str) -> None:
+    assert shown(f"<img class=lazy src=blank.gif><noscript><img src=a.jpg {seen}></noscript>") == ["a.jpg"]
+
+
+@pytest.mark.parametrize("value", ["photo-of-product/12", "1.5", "4/3", "No. 5", "v1.2/photo"])
+def test_what_only_might_be_a_file_does_not_outdo_one(value: str) -> None:
+    for name in ("data-src", "data-original", "data-lazy"):
+        assert shown(f"<img src=photo.jpg {name}='{value}'>") == ["photo.jpg"]
+        assert shown(f"<img src=photo.jpg {name}='{value}'><noscript><img src=b.jpg></noscript>") == [
+            "photo.jpg",
+            "b.jpg",
+        ]
+    if " " not in value:
+        for source in (DOT, "#", ""):
+            assert shown(f"<img src='{source}' data-src='{value}'>") == [value]
+
+
+@pytest.mark.parametrize("value", ["true", "1.5", "4/3 2x", "{{url}}", "a_{width}x.jpg 300w", ","])
+def test_what_only_might_be_files_does_not_outdo_one(value: str) -> None:
+    assert shown(f"<img src=photo.jpg data-srcset='{value}'>") == ["photo.jpg"]
+    assert shown(f"<img src=photo.jpg data-srcset='{value}, b.jpg 0.5x'>") == ["b.jpg"]
+    picture = f"<picture><source data-srcset='{value}'><img src=photo.jpg></picture>"
+    assert shown(picture) == ["photo.jpg"]
+
+
+@pytest.mark.parametrize("value", ["/dir/12", "./12", "../dir/12", "//site.test/dir/12", "HTTP://site.test/dir/12"])
+def test_an_address_outdoes_what_stands_there_whatever_its_ending(value: str) -> None:
+    assert shown(f"<img src=blank.gif data-src='{value}'>") == ["12"]
+    assert shown(f"<img src=blank.gif data-srcset='{value} 2x'>") == ["12"]
+    assert shown("<img src=blank.gif data-src='thumb.php?id=12'>") == ["thumb.php?id=12"]
+
+
 def test_the_image_of_a_share_card_is_not_shown_by_the_page() -> None:
     assert shown('<meta property="og:image" content="http://site.test/dir/card.jpg"><link rel=icon href=i.png>') == []
 
@@ -244,7 +336,12 @@ def test_who_does_not_ask_for_images_is_not_told() -> None:
 # --- hostile ----------------------------------------------------------------------------------------
 
 TAGS = ["<picture>", "</picture>", "<noscript>", "</noscript>", "<source srcset='{}'>", "<img src='{}'>", "<p>", "</p>"]
-TAGS += ["<img data-src='{}'>", "<img srcset='{}' class=lazy>", "<source data-srcset='{}' media='{}' type='{}'>"]
+TAGS += [
+    "<noscript><img style='{}' width='{}'>",
+    "<img data-src='{}'>",
+    "<img srcset='{}' class=lazy>",
+    "<source data-srcset='{}' media='{}' type='{}'>",
+]
 
 
 @given(
@@ -260,11 +357,20 @@ def test_whatever_the_tags_each_image_is_named_at_most_once_and_in_scope(pieces:
 @pytest.mark.parametrize(
     "piece",
     ["<picture><source srcset=data:x>", "<source srcset=data:x><img src=data:>", "<noscript><img class=lazy>",
-     "<img srcset='a 1w,,' data-src=b>"],
+     "<img srcset='a 1w,,' data-src=b>", "<img class=lazy src=data:></p><noscript><img src=http://b.test/></noscript>"],
 )  # fmt: skip
 def test_no_page_of_images_takes_more_than_linear_time(piece: str) -> None:
     started = time.process_time()
     shown("<picture>" + piece * 20_000)
+    assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize("piece", [" ", "0", "a?", "a?b", "lazy", " lazy", "display", "display:", "width: ", "left:-9"])
+def test_no_attribute_takes_more_than_linear_time(piece: str) -> None:
+    value = piece * 100_000
+    started = time.process_time()
+    shown(f"<img src=a class='x{value}' data-src='{value}' data-srcset='{value}'>")
+    shown(f"<noscript><img src=b style='{value}' width='{value}'></noscript><img class=lazy data-src='x{value}'>")
     assert time.process_time() - started < 5
 
 

@@ -12,7 +12,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import lxml.etree as etree
 from w3lib.url import safe_url_string
 
-from tasks.sources.web.pictures import Image, Pictures
+from tasks.sources.web.pictures import Candidates, Image, Pictures
 
 SITEMAP_BYTES = 52_428_800
 """What a sitemap may hold unpacked, as sitemaps.org says; what lies behind is not read."""
@@ -130,8 +130,21 @@ def _in_scope(found: Iterable[str], base: str, scope: Scope) -> tuple[str, ...]:
 
 
 def _largest(image: Image, base: str, scope: Scope) -> str | None:
-    """The first of its sources that can be fetched at all decides: a thumbnail does not make up for what is outside."""
-    for candidates in image.sources():
+    """The first of its sources that can be fetched at all decides: a thumbnail does not make up for what is outside.
+
+    What ``<noscript>`` has decides only if it is in scope: it may be a tracker's, and the image one that is there.
+    """
+    found = _first(image.lazy, base, scope)
+    if found is None and image.fallback is not None:
+        found = _largest(image.fallback, base, scope)
+    if found is None:
+        found = _first(image.plain, base, scope)
+    return found or None
+
+
+def _first(sources: Iterable[Candidates], base: str, scope: Scope) -> str | None:
+    """The largest in scope of the first that can be fetched at all; empty if none of it is in scope."""
+    for candidates in sources:
         fetchable = False
         for one in candidates:
             if url := normalise(one, base):
@@ -139,7 +152,7 @@ def _largest(image: Image, base: str, scope: Scope) -> str | None:
                     return url
                 fetchable = True
         if fetchable:
-            break
+            return ""
     return None
 
 

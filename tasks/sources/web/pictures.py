@@ -32,9 +32,23 @@ _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-origin
 _PLAUSIBLE = re.compile(r"""[^\s#\[{}<>"'][^{}<>"]*""")
 """No JSON, and no template: those that such a script fills in."""
 _NAMED = re.compile(r"\.(?:png|jpe?g|gif|webp|bmp|tiff?)(?=$|[?#\s])", re.IGNORECASE)
-_HOLDS_PLACE = re.compile(r"(?:data|about|blob|javascript):", re.IGNORECASE)
+_HOLDS_PLACE = re.compile(r"(?:data|about|blob|javascript):|#", re.IGNORECASE)
+_ADDRESS = re.compile(r"https?:|\.{0,2}/|[^\s?]+\?[^\s=]+=", re.IGNORECASE)
+"""What is meant as a URL, even if it names no file: scripts keep names, prices and ratios in such attributes too."""
 _ELSEWHERE = re.compile(r"max-|<|\b(?:not|print|portrait|dark)\b", re.IGNORECASE)
 """Conditions that a wide screen does not meet."""
+
+_LAZY_CLASS = re.compile(rf"(?:^|[{_SPACE}])lazy", re.IGNORECASE)
+"""A class that begins so: ``no-lazy`` and ``skip-lazy`` say the opposite."""
+_WITHIN = frozenset(("a", "b", "button", "em", "font", "i", "img", "label", "picture", "source", "span", "strong"))
+"""What may end between an image and its ``<noscript>``; where anything else ends, so does what belongs together."""
+_DOT = re.compile(rf"[{_SPACE}]*0*[01](?![0-9%])")
+_HIDDEN = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden"
+    r"|(?<![\w-])(?:(?:left|top)\s*:\s*-[0-9]{4}|(?:width|height)\s*:\s*[01](?![0-9.%]))",
+    re.IGNORECASE,
+)
+"""Of an image that counts visits and shows nothing."""
 
 
 class _Sized(NamedTuple):
@@ -51,14 +65,8 @@ class Image:
     plain: list[Candidates]
     awaits: bool = False
     """Whether a script is to put another image in its place."""
-
-    def sources(self) -> Iterator[Candidates]:
-        yield from self.lazy
-        yield from self.plain
-
-    def with_fallback(self, other: Image) -> Image:
-        """The same image, which ``<noscript>`` has for those without the script."""
-        return Image([*self.lazy, *other.sources()], self.plain)
+    fallback: Image | None = None
+    """What the ``<noscript>`` beside it has for those without the script; the same image, as a rule."""
 
 
 class Pictures:
@@ -86,8 +94,8 @@ class Pictures:
             self._sources = []
         elif tag == "noscript":
             self._noscript = True
-        elif not self._noscript:
-            self._beside = ""
+        else:
+            self._pass()
 
     def end(self, tag: str) -> None:
         """Take an end tag."""
@@ -95,16 +103,24 @@ class Pictures:
             self._sources = None
         elif tag == "noscript":
             self._noscript = False
+        elif tag not in _WITHIN:
+            self._pass()
+
+    def _pass(self) -> None:
+        if not self._noscript:
+            self._beside = ""
 
     def _image(self, attributes: Mapping[str, str]) -> None:
         image = image_of(attributes, self._sources or ())
         if self._sources:
             self._sources = []  # an image of its own is whatever else stands in there
         beside, self._beside = self._beside, ""
-        if self._noscript and beside == "awaiting":
-            self.found[-1] = self.found[-1].with_fallback(image)
+        if self._noscript and _unseen(attributes):
+            self.found.append(image)  # a tracker's: no image's other half
+        elif self._noscript and beside == "awaiting":
+            self.found[-1].fallback = image
         elif not self._noscript and image.awaits and beside == "noscript":
-            self.found[-1] = image.with_fallback(self.found[-1])
+            image.fallback, self.found[-1] = self.found[-1], image
         else:
             self.found.append(image)
             self._beside = "noscript" if self._noscript else "awaiting" if image.awaits else ""
@@ -112,23 +128,25 @@ class Pictures:
 
 def image_of(img: Mapping[str, str], sources: Iterable[Mapping[str, str]] = ()) -> Image:
     """The image of an ``<img>``, with the ``<source>`` elements before it in its ``<picture>``."""
-    lazy: list[Candidates] = []
+    waiting: list[str] = []
     plain: list[Candidates] = []
     for source in sources:
         kind = source.get("type", "").partition(";")[0].strip().lower()
         if (kind and kind not in IMAGES) or _ELSEWHERE.search(source.get("media", "")):
             continue
-        lazy += [largest_first(_parse(source[name])) for name in _LAZY_SETS if source.get(name)]
+        waiting += [source[name] for name in _LAZY_SETS if source.get(name)]
         plain.append(largest_first(_parse(source.get("srcset", ""))))
-    lazy += [largest_first(_parse(img[name])) for name in _LAZY_SETS if img.get(name)]
-    lazy += [(img[name],) for name in _LAZY if _plausible(img.get(name, ""))]
+    waiting += [img[name] for name in _LAZY_SETS if img.get(name)]
     src = img.get("src", "").strip(_SPACE)
     # Without a descriptor an image is taken for one of density 1, which is what `src` stands for beside a `srcset`.
     plain.append(largest_first([*_parse(img.get("srcset", "")), *([_Sized(0, 1.0, src)] if src else [])]))
     holds = any(not _HOLDS_PLACE.match(url) for candidates in plain for url in candidates)
+    sets = (largest_first(each for each in _parse(value) if _plausible(each.url, holds)) for value in waiting)
+    lazy = [candidates for candidates in sets if candidates]
+    lazy += [(img[name],) for name in _LAZY if _plausible(img.get(name, ""), holds)]
     if not holds and not lazy:
         lazy = list(_elsewhere(img))
-    return Image(lazy, plain, bool(lazy) or not holds or "lazy" in img.get("class", "").lower())
+    return Image(lazy, plain, bool(lazy) or not holds or bool(_LAZY_CLASS.search(img.get("class", ""))))
 
 
 def srcset(value: str) -> tuple[tuple[str, int, float], ...]:
@@ -186,9 +204,20 @@ def _whole(word: str) -> int:
     return int(word[:-1]) if len(word) < 20 else 0  # wider than any image
 
 
-def _plausible(value: str) -> bool:
+def _plausible(value: str, surely: bool = False) -> bool:
+    """Whether a script may find an image there; ``surely`` where there is a file to lose for a name or number."""
     value = value.strip(_SPACE)
-    return bool(_PLAUSIBLE.fullmatch(value)) and ("." in value or "/" in value) and not _HOLDS_PLACE.match(value)
+    if not _PLAUSIBLE.fullmatch(value) or _HOLDS_PLACE.match(value) or not ("." in value or "/" in value):
+        return False
+    return not surely or bool(_NAMED.search(value) or _ADDRESS.match(value))
+
+
+def _unseen(img: Mapping[str, str]) -> bool:
+    return (
+        any(_DOT.match(img.get(name, "")) for name in ("width", "height"))
+        or "hidden" in img
+        or bool(_HIDDEN.search(img.get("style", "")))
+    )
 
 
 def _elsewhere(img: Mapping[str, str]) -> Iterator[Candidates]:
