@@ -165,7 +165,7 @@ def test_a_search_without_a_trial_that_ends_says_why(start: Start) -> None:
 
 def test_a_trial_that_falls_behind_is_ended_after_a_shard(start: Start) -> None:
     pruner = {"by": "median", "startup": 1, "warmup": 0}
-    parameters = {"trees": {"low": 1, "high": 40, "log": True}, "max_depth": {"choices": [1, 30]}}
+    parameters = {"trees": {"low": 3, "high": 40, "log": True}, "max_depth": {"choices": [1, 30]}}
     context, hunt = start(parameters=parameters, trials=8, parallel=1, pruner=pruner, shards=3, train=rows(90))
     result = search(context, hunt, "docs")
     assert result.counts["pruned"] > 0
