@@ -15,7 +15,7 @@ import click
 from tasks.catalog import Catalog, FileEntry, Input, Manifest, fingerprint
 from tasks.command import PartitionType, ShardType, finish, given_corpus, make_context
 from tasks.config import Corpus
-from tasks.errors import BadInput, Corrupt
+from tasks.errors import BadInput, Corrupt, NightshiftError
 from tasks.kinds.base import kind_of
 from tasks.section import digest_of
 from tasks.step import Context, Shard, Step, StepResult
@@ -94,20 +94,44 @@ def clean(context: Context, partition: str, shard: Shard, *, workers: int = 1) -
     _check_count(corpus, partition, shard, raw)
     catalog.require_intact(raw, made_by=f"crawl --corpus {corpus.corpus} --partition {partition}")
 
-    folder = shard_folder(corpus.corpus, partition, shard)
-    mark = shard_mark(corpus, raw_folder, raw)
-    if done := catalog.unchanged(folder, mark):
-        return StepResult(
-            "clean", corpus.corpus, catalog.url(folder), partition, True, done.counts, message=f"shard {shard} is done"
-        )
+    if done := _done(context, shard, raw_folder, raw):
+        return done
+    started, folder = time.monotonic(), shard_folder(corpus.corpus, partition, shard)
+    files, counts, peak = _refilter(context, folder, raw_folder, raw) or _write(
+        context, partition, shard, raw, folder, workers
+    )
+    return _committed(context, shard, raw_folder, raw, files, counts, peak=peak, started=started, workers=workers)
 
-    started = time.monotonic()
-    done_with = _refilter(context, folder, raw_folder, raw) or _write(context, partition, shard, raw, folder, workers)
+
+def _done(context: Context, shard: Shard, raw_folder: str, raw: Manifest) -> StepResult | None:
+    """What the shard gave before, where that is what it would give now."""
+    corpus, catalog = context.corpus, context.catalog
+    folder = shard_folder(corpus.corpus, raw.partition, shard)
+    done = catalog.unchanged(folder, shard_mark(corpus, raw_folder, raw))
+    if done is None:
+        return None
+    return StepResult(
+        "clean", corpus.corpus, catalog.url(folder), raw.partition, True, done.counts, message=f"shard {shard} is done"
+    )
+
+
+def _committed(
+    context: Context,
+    shard: Shard,
+    raw_folder: str,
+    raw: Manifest,
+    files: list[FileEntry],
+    counts: dict[str, Any],
+    *,
+    started: float,
+    peak: int = 0,
+    workers: int = 1,
+) -> StepResult:
     seconds = max(time.monotonic() - started, 1e-9)
-    files, counts, peak = done_with
     url = commit_shard(context, shard, raw_folder, raw, files, counts, peak=peak, seconds=seconds, workers=workers)
-    context.log.info("cleaned", **counts, docs_per_s=round(counts["documents"] / seconds, 1))
-    return StepResult("clean", corpus.corpus, url, partition, counts=counts)
+    log = context.log.bind(shard=str(shard))
+    log.info("cleaned", **counts, docs_per_s=round(counts["documents"] / seconds, 1))
+    return StepResult("clean", context.corpus.corpus, url, raw.partition, counts=counts)
 
 
 def commit_shard(
@@ -180,10 +204,11 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
     """Clean every shard of a partition: one after another, or all at once on Spark."""
     _, raw = load_raw(context.catalog, context.corpus.corpus, partition)
     count = shard_count(context.corpus, raw)
-    made = 0
+    shards = [Shard(index, count) for index in range(count)]
     if context.corpus.engine == "spark":
-        made = _clean_on_spark(context, partition, [Shard(index, count) for index in range(count)])
-    results = [clean(context, partition, Shard(index, count), workers=workers) for index in range(count)]
+        results = _clean_on_spark(context, partition, shards)
+    else:
+        results = [clean(context, partition, shard, workers=workers) for shard in shards]
     total: Counter[str] = Counter()
     rejected: Counter[str] = Counter()
     for result in results:
@@ -194,42 +219,41 @@ def clean_all(context: Context, partition: str, *, workers: int = 1) -> StepResu
         context.corpus.corpus,
         results[-1].manifest,
         partition,
-        not made and all(result.noop for result in results),
+        all(result.noop for result in results),
         {**total, "rejected": dict(sorted(rejected.items()))},
         message=f"{count} shard(s)",
     )
 
 
-def _clean_on_spark(context: Context, partition: str, shards: list[Shard]) -> int:
-    """Commit the shards that neither are done nor can be made of what they hold; returns how many."""
+def _clean_on_spark(context: Context, partition: str, shards: list[Shard]) -> list[StepResult]:
+    """Commit every shard; those that neither are done nor can be made of what they hold are cleaned by executors.
+
+    None of them is cleaned here, whatever keeps it from being made of what it holds: this process may start pods, and
+    no page is to be parsed beside that right.
+    """
     corpus, catalog = context.corpus, context.catalog
     raw_folder, raw = load_raw(catalog, corpus.corpus, partition)
     catalog.require_intact(raw, made_by=f"crawl --corpus {corpus.corpus} --partition {partition}")
-    mark = shard_mark(corpus, raw_folder, raw)
-    open_ = [
-        shard
-        for shard in shards
-        if not catalog.unchanged(folder := shard_folder(corpus.corpus, partition, shard), mark)
-        and not _is_refilterable(context, folder, raw_folder, raw)
-    ]
-    if not open_:
-        return 0
-    from tasks.spark.pages import clean_shards
+    results: dict[Shard, StepResult] = {}
+    for shard in shards:
+        started, folder = time.monotonic(), shard_folder(corpus.corpus, partition, shard)
+        if done := _done(context, shard, raw_folder, raw):
+            results[shard] = done
+        elif made := _refilter(context, folder, raw_folder, raw):
+            files, counts, _ = made
+            results[shard] = _committed(context, shard, raw_folder, raw, files, counts, started=started)
+    if left := [shard for shard in shards if shard not in results]:
+        from tasks.spark.pages import clean_shards
 
-    started = time.monotonic()
-    for shard, files, counts in clean_shards(context, partition, raw, open_):
-        commit_shard(context, shard, raw_folder, raw, files, counts, seconds=time.monotonic() - started)
-        context.log.info("cleaned", shard=str(shard), **counts)
-    return len(open_)
-
-
-def _is_refilterable(context: Context, folder: str, raw_folder: str, raw: Manifest) -> bool:
-    from tasks.cleaning.rejudge import Impossible
-
-    try:
-        return context.catalog.current(folder) is not None and bool(refilterable(context, folder, raw_folder, raw))
-    except (Impossible, Corrupt):
-        return False
+        started = time.monotonic()
+        for shard, files, counts in clean_shards(context, partition, raw, left):
+            results[shard] = _committed(context, shard, raw_folder, raw, files, counts, started=started)
+    if lost := [str(shard) for shard in shards if shard not in results]:
+        raise NightshiftError(
+            f"corpus {corpus.corpus} {partition}: Spark ended, and gave nothing of shards {', '.join(lost)}: its lines "
+            "above may say why; run the step again, shards that are done stay"
+        )
+    return [results[shard] for shard in shards]
 
 
 def _config(corpus: Corpus) -> str:
