@@ -33,6 +33,8 @@ _SETTINGS = {
     "spark.ui.showConsoleProgress": "false",  # a line that rewrites itself is none in a log
     "spark.log.level": "ERROR",
 }
+_EVERY = 10.0
+"""Seconds between two lines about a wait."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ def session(context: Context, step: str) -> Iterator[Any]:
 
     Raises:
         BadInput: pyspark is not installed.
-        NightshiftError: Spark does not start, or no executor comes to run.
+        NightshiftError: Spark does not start, no executor comes to run, or the driver's Java ends before the step.
     """
     try:
-        from py4j.protocol import Py4JJavaError
+        from py4j.protocol import Py4JError, Py4JJavaError
+        from pyspark.errors import PySparkRuntimeError
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise BadInput(
@@ -84,8 +87,8 @@ def session(context: Context, step: str) -> Iterator[Any]:
             builder = builder.config(name, value)
         try:
             running = builder.getOrCreate()
-        except Py4JJavaError as error:
-            why = _root_of(error.java_exception)
+        except (Py4JError, ConnectionError, PySparkRuntimeError) as error:
+            why = _root_of(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
             raise NightshiftError(
                 f"corpus {context.corpus.corpus}: Spark did not start at {spark.master}: {why}"
             ) from error
@@ -93,8 +96,27 @@ def session(context: Context, step: str) -> Iterator[Any]:
             if spark.in_pods:
                 _require_executors(context, running)
             yield running
+        except Py4JJavaError:  # of a Java that lives: a job failed, and says itself why
+            raise
+        except (Py4JError, ConnectionError, EOFError) as error:
+            raise NightshiftError(
+                f"corpus {context.corpus.corpus}: the driver's Java ended while {step} ran; its last lines above may "
+                "say why, and where there are none it was killed, as for memory: what the step may take must hold "
+                "spark.driver.memory beside what the step takes without Spark"
+            ) from error
         finally:
-            running.stop()
+            _stop(context, running)
+
+
+def _stop(context: Context, running: Any) -> None:
+    """End the session; where its Java ended before, all that is left to do is to say so."""
+    from py4j.protocol import Py4JError
+
+    try:
+        running.stop()
+    except (Py4JError, ConnectionError) as error:
+        # An error on its way says more than this one, and without one the work is done.
+        context.log.warning("Spark did not stop in order", error=repr(error))
 
 
 def _root_of(thrown: Any) -> str:
@@ -110,14 +132,23 @@ def _require_executors(context: Context, running: Any) -> None:
     pods = context.corpus.kubernetes
     assert pods is not None
     seconds = pods.start_timeout.total_seconds()
-    deadline, failed = time.monotonic() + seconds, f"no executor of Spark ran within {seconds:.0f} s"
+    started = said = time.monotonic()
     try:
         # Where blocks are kept: the driver, and every executor that runs.
         while running.sparkContext._jsc.sc().getExecutorMemoryStatus().size() < 2:
-            if time.monotonic() > deadline:
-                raise NightshiftError(_unstarted(context, failed))
+            now = time.monotonic()
+            if now - started > seconds:
+                raise NightshiftError(_unstarted(context, f"no executor of Spark ran within {seconds:.0f} s"))
+            if now - said >= _EVERY:
+                said = now
+                context.log.info(
+                    "no executor runs yet",
+                    namespace=pods.namespace,
+                    waited_s=round(now - started),
+                    gives_up_after_s=round(seconds),
+                )
             time.sleep(0.5)
-    except Py4JError as error:  # Spark gives up by itself, and ends its process
+    except (Py4JError, ConnectionError) as error:  # Spark gives up by itself, and ends its process
         raise NightshiftError(_unstarted(context, "executors of Spark failed as they started")) from error
 
 
