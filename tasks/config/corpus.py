@@ -399,6 +399,8 @@ class Corpus(Section):
                 "spark.service_account: a step in a pod starts its executors as an account that may do so: "
                 "nightshift-spark, as containers/kubernetes/team/spark.yaml makes it"
             )
+        if self.spark.in_pods and self.kubernetes is not None:
+            self.spark.require_agreement(self.kubernetes)
         return self
 
     @model_validator(mode="after")

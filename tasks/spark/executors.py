@@ -158,18 +158,18 @@ def _whole(number: str) -> int:
 
 def _address(master: str) -> str:
     """The address of this machine, or pod, on its way to the cluster: executors reach the driver there."""
-    url = urlsplit(master.removeprefix("k8s://"))
-    host, port = url.hostname, url.port or 443
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        url = urlsplit(master.removeprefix("k8s://"))
+        found = socket.getaddrinfo(url.hostname, url.port or 443, type=socket.SOCK_DGRAM)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as way:
             way.connect(address)  # of UDP: nothing is sent
             own = str(way.getsockname()[0])
-    except OSError as error:
-        raise BadInput(f"spark.master: {master}: there is no way to {host} from here: {error}") from error
+    except (OSError, ValueError) as error:
+        raise BadInput(f"spark.master: {master}: there is no way to it from here: {error}") from error
     if ipaddress.ip_address(own).is_loopback:
         raise BadInput(
             f"spark.master: {master} is this machine itself, so how pods reach it is not known: name one of its "
             "addresses in spark.settings, as spark.driver.host"
         )
-    return own
+    return f"[{own}]" if ":" in own else own
