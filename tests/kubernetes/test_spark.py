@@ -193,12 +193,27 @@ def alike(manifest: Manifest) -> dict[str, Any]:
     return manifest.model_dump(exclude={"volatile": True, "files": {"__all__": {"etag"}}})
 
 
+def shards_of(context: Context) -> dict[str, Any]:
+    """The manifests of a day's clean shards."""
+    folder = f"clean/docs/{DAY}/shards"
+    return {
+        f"clean {index}": alike(context.catalog.load(f"{folder}/{index}-of-2", made_by="clean")) for index in range(2)
+    }
+
+
+def forget(context: Context) -> None:
+    """Delete whatever was made of the raw day."""
+    for each in [each.key for each in context.store.list("")]:
+        if not each.startswith("raw/"):
+            context.store.delete(each)
+
+
 def made_by(context: Context, run: Callable[..., None]) -> dict[str, Any]:
     """The manifests of a day and of a training's features, whose three spread steps ``run`` does."""
-    made, load = {}, context.catalog.load
+    made: dict[str, Any] = {}
+    load = context.catalog.load
     run("clean", partition=DAY)
-    for index in range(2):
-        made[f"clean {index}"] = alike(load(f"clean/docs/{DAY}/shards/{index}-of-2", made_by="clean"))
+    made |= shards_of(context)
     run("dedup", partition=DAY)
     made["dedup"] = alike(load(f"clean/docs/{DAY}", made_by="dedup"))
     split(context, DAY)
@@ -228,9 +243,7 @@ def test_two_executors_make_the_files_of_the_local_engine(place: Place) -> None:
 
     made = made_by(spark, in_pods)
     assert made["dedup"]["counts"]["rejected"]["near_duplicate"] > 100
-    for each in [each.key for each in spark.store.list("")]:
-        if not each.startswith("raw/"):
-            spark.store.delete(each)
+    forget(spark)
     assert made == made_by(local, here)
     for pod in place.seen.values():
         check_is_harmless(pod, place)
@@ -262,6 +275,12 @@ def test_a_step_outlives_an_executor(place: Place) -> None:
     assert place.task("clean", partition=DAY).run(at_work).startswith("s3://")
     (struck, *_) = place.seen
     assert struck not in place.executors()
+    # And no row was lost with it, nor written twice.
+    spark, local = place.context("spark"), place.context("local")
+    made = shards_of(spark)
+    forget(spark)
+    assert not clean_all(local, DAY).noop
+    assert made == shards_of(local)
 
 
 def test_executors_go_with_a_step_that_was_killed(place: Place) -> None:
