@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import mmap
 import os
 import time
 from collections import Counter
@@ -119,10 +120,12 @@ def test_an_input_that_wants_all_time_or_memory_is_ended(
 
 def test_a_process_that_grows_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "GROWTH", 20 << 20)
-    kept: list[bytes] = []
+    kept: list[mmap.mmap] = []
 
     def attempt(number: int) -> Iterator[str]:
-        kept.append(os.urandom(1 << 20))
+        # Not of the heap, in which the tests before left room.
+        kept.append(mmap.mmap(-1, 1 << 20))
+        kept[-1].write(bytes(1 << 20))
         return iter(())
 
     (finding,) = workers.run(0, 60, 1, attempt)

@@ -17,7 +17,7 @@ from typing import Any
 HANG = 20.0
 """Processor seconds of one input after which its process is ended."""
 MEMORY = 4 << 30
-"""Address space of a process; one input that wants it all is a finding."""
+"""Address space of a process beside what it begins with; one input that wants it all is a finding."""
 GROWTH = 128 << 20
 """Bytes by which a process may grow between a tenth of its inputs and their end."""
 
@@ -94,8 +94,9 @@ def _start(context: Any, place: int, span: Span, state: mmap.mmap, attempt: Atte
 
 
 def limit() -> None:
-    """Of this process: no more memory than ``MEMORY``, and no core file of what it dies of."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    """Of this process: ``MEMORY`` beyond what it began with and no more, and no core file of what it dies of."""
+    most = _pages(0) + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -106,7 +107,11 @@ def begin() -> None:
 
 def resident() -> int:
     """Bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return _pages(1)
+
+
+def _pages(column: int) -> int:
+    return int(Path("/proc/self/statm").read_text().split()[column]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _death(code: int) -> str:
