@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -401,3 +403,11 @@ def test_an_image_without_the_recipes_libraries_is_refused_before_anything_is_re
     with pytest.raises(Lacking, match=r"needs no-such-library, not installed here: .*kubernetes\.trainer_image"):
         days.snapshot()
     assert not list(days.context.store.list("snapshots/"))
+
+
+def test_a_snapshot_needs_no_library_that_the_trainers_image_lacks() -> None:
+    lock = (Path(__file__).parents[2] / "containers/trainer/requirements.txt").read_text()
+    lacking = [name for name in ("numba", "scrapy", "trafilatura") if f"\n{name}==" not in lock]
+    assert "numba" in lacking
+    code = f"import sys; sys.modules.update(dict.fromkeys({lacking})); import tasks.snapshot, tasks.resolution.resolver"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,10 +1,11 @@
-"""TFRecord files written without TensorFlow are to the byte what TensorFlow writes, and what it reads."""
+"""TFRecord files of a snapshot, as `tf.data` reads them."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 from tasks.config import Corpus
-from tasks.kernels.crc import crc32c
+from tasks.errors import Lacking
 from tasks.resolution import tfrecord
 from tasks.step import Context
 from tests.published import Days, document
@@ -26,49 +25,34 @@ from tests.published import Days, document
 PAGE = Path(__file__).parents[2] / "docs/kinds.md"
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [(b"", 0), (b"123456789", 0xE3069283), (bytes(32), 0x8A9136AA), (b"\xff" * 32, 0x62A8AB43)],
-)
-def test_checksums_are_those_of_rfc_3720(data: bytes, expected: int) -> None:
-    assert crc32c(data) == expected
-
-
-def theirs(values: dict[str, bytes | str | int]) -> bytes:
-    def feature(value: bytes | str | int) -> tf.train.Feature:
-        if isinstance(value, int):
-            return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
-        data = value.encode() if isinstance(value, str) else value
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))
-
-    features = tf.train.Features(feature={name: feature(value) for name, value in values.items()})
-    made: bytes = tf.train.Example(features=features).SerializeToString(deterministic=True)
-    return made
-
-
-@settings(deadline=None)
-@given(
-    st.dictionaries(
-        st.text("abc_", min_size=1, max_size=9),
-        st.one_of(st.binary(max_size=300), st.text(max_size=30), st.integers(-(2**63), 2**63 - 1)),
-        max_size=5,
-    )
-)
-def test_an_example_is_what_tensorflow_makes_of_it(values: dict[str, bytes | str | int]) -> None:
-    made = tfrecord.example({**values, "missing": None})
-    assert tf.train.Example.FromString(made) == tf.train.Example.FromString(theirs(values))
-
-
-def test_a_file_is_what_tensorflow_writes(tmp_path: Path) -> None:
-    rows = [{"uid": f"{n:032x}", "image": bytes([n]) * n * 999, "width": n, "label": "x" if n % 2 else None, "of": 1}
+def test_a_file_has_an_example_for_each_row_in_order_and_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
+    rows = [{"uid": f"{n:032x}", "image": bytes([n]) * n * 999, "width": -n, "label": "x" if n % 2 else None, "of": 1}
             for n in range(5)]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
     columns = ("uid", "image", "width", "label")
-    tfrecord.write(tmp_path / "rows.parquet", tmp_path / "ours.tfrecord", columns)
-    with tf.io.TFRecordWriter(str(tmp_path / "theirs.tfrecord")) as writer:
-        for row in rows:
-            writer.write(theirs({name: row[name] for name in columns if row[name] is not None}))  # type: ignore[misc]
-    assert (tmp_path / "ours.tfrecord").read_bytes() == (tmp_path / "theirs.tfrecord").read_bytes()
+    for name in ("one", "other"):
+        tfrecord.write(tmp_path / "rows.parquet", tmp_path / name, columns)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+    found = []
+    for record in tf.data.TFRecordDataset(str(tmp_path / "one")).as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        found.append({
+            name: (value.int64_list.value or value.bytes_list.value)[0] for name, value in features.items()
+        })  # fmt: skip
+    assert found == [
+        {
+            name: value.encode() if isinstance(value := row[name], str) else value
+            for name in columns
+            if row[name] is not None
+        }
+        for row in rows
+    ]
+
+
+def test_without_tensorflow_the_option_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(Lacking, match=r"kind\.images\.tfrecord.*trainer_image"):
+        tfrecord.write(tmp_path / "rows.parquet", tmp_path / "out", ("uid",))
 
 
 def picture(shade: int) -> bytes:
