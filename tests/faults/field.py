@@ -186,7 +186,7 @@ class Field:
     def reached(self) -> int:
         """The last step that worker 0 reported."""
         with contextlib.suppress(client.ApiException, KeyError):
-            return last_step(self.api.read_namespaced_pod_log(self.pods()[0].name, self.namespace))
+            return last_step(pod_log(self.api, self.pods()[0].name, self.namespace))
         return 0
 
     def training_processes(self) -> bool:
@@ -215,6 +215,11 @@ class Field:
         ):  # its container does not run yet; the client trips over the answer
             return False
         return "struck" in said
+
+
+def pod_log(api: client.CoreV1Api, pod: str, namespace: str) -> str:
+    """What a pod said so far. The client itself would give Python's way of writing these bytes, all in one line."""
+    return str(api.read_namespaced_pod_log(pod, namespace, _preload_content=False).data.decode())
 
 
 def last_step(log: str) -> int:

@@ -334,7 +334,7 @@ def test_a_linear_model_on_two_workers_in_pods_is_promoted(retrained: Field, und
 
 @pytest.mark.slow
 def test_parameter_servers_in_pods_outlive_a_killed_worker(retrained: Field, undisturbed: Outcome) -> None:
-    recipe = {"text_encoder": {**TRAINING.corpus(2)["train"]["recipe"]["text_encoder"], "epochs": 40}}
+    recipe = {"text_encoder": {**TRAINING.corpus(2)["train"]["recipe"]["text_encoder"], "epochs": 80}}
     members = {"workers": 2, "parameter_servers": 1, "cpu": "300m", "memory": "900Mi"}
     retrained.write(train={"strategy": "parameter_server", "recipe": recipe}, resources=members)
     rest = retrained.stack.rest

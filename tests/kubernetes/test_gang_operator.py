@@ -16,6 +16,7 @@ from kubernetes import client
 from plugins.gang.layout import GANG
 from plugins.gang.trigger import GangTrigger
 from tasks.errors import BadInput, NightshiftError, PeerLost, Preempted
+from tests.faults.field import pod_log
 from tests.kubernetes.conftest import IMAGE, image, pods, wait
 from tests.kubernetes.gangs import SNAPSHOT, ScriptedGang, Task, again, corpus_file, first
 
@@ -312,4 +313,4 @@ def test_a_namespace_that_is_not_there_is_named(gang: Gang) -> None:
 
 
 def _log(cluster: client.CoreV1Api, namespace: str, pod: str) -> str:
-    return str(cluster.read_namespaced_pod_log(pod, namespace))
+    return pod_log(cluster, pod, namespace)

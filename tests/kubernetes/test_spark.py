@@ -33,6 +33,7 @@ from tasks.step import Context, Shard
 from tasks.store import open_store
 from tasks.training.work import open_training
 from tasks.upload import upload
+from tests.faults.field import pod_log
 from tests.kubernetes.conftest import IMAGE, SPARK_IMAGE, image, make_namespace, pods, reachable, wait
 from tests.kubernetes.steps import Task
 
@@ -144,7 +145,7 @@ class Place:
 
     def log(self, name: str) -> str:
         try:
-            return str(self.cluster.read_namespaced_pod_log(name, self.namespace))
+            return pod_log(self.cluster, name, self.namespace)
         except client.ApiException:  # not yet, or no more
             return ""
 
