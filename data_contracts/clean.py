@@ -44,7 +44,7 @@ class Clean:
         from data_contracts.engine.kinds import Measured, drift_of, expect_no_drift, expect_of_kind, rates_of
         from data_contracts.engine.rows import Rows, buckets_for, differing, fill
         from tasks.cleaning import schema
-        from tasks.config.corpus import Clean as CleanSection
+        from tasks.config.clean import Clean as CleanSection
 
         context, manifest = subject.context, subject.reads[0].manifest
         # Columns that filters add are those of the configuration when it was cleaned: nothing relies on them.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_contracts.base import SUITES, Contract, Subject, current
 from data_contracts.engine.alike import Alike
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.kinds.base import kind_of
 from tasks.split import REJECTED, UIDS, UNASSIGNED, staging_folder
 from tasks.splits.base import SPLITS, STRATEGIES

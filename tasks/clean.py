@@ -385,7 +385,7 @@ def command(
 
 def _standalone(source: Path, output: Path, corpus: str | None, workers: int | None) -> dict[str, Any]:
     from tasks.cleaning.standalone import clean_files
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
     settings = given_corpus(corpus).clean if corpus else Clean()
     return clean_files(source, output, settings, workers=workers or os.cpu_count() or 1)

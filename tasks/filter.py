@@ -108,7 +108,7 @@ def changed(corpus: Corpus, changes: Sequence[str]) -> Corpus:
     Raises:
         BadInput: a change is not ``filter.key=value`` (``filter.key.subkey=value``) of a filter in the YAML.
     """
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
     from tasks.config.yaml12 import parse
 
     if not changes:

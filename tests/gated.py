@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from data_contracts.engine.run import run_gate
 from tasks.catalog import FileEntry, Input, Manifest
 from tasks.cleaning import schema
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.stats import stats
 from tasks.step import Context
 from tasks.work import Read

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.text.minhash import band_key, bands
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tasks.cleaning.nursery import Nursery, tail
 from tasks.cleaning.schema import RAW
 from tasks.cleaning.worker import CONFIG, OUT_OF_MEMORY, STATE
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import NightshiftError
 
 _STALL = 120.0

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tasks.cleaning.isolated import IsolatedRefiner
 from tasks.cleaning.nursery import Nursery
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

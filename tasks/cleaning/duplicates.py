@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.cleaning.keys import Integers, Keys, Part, groups, ids, scan, urls
 from tasks.cleaning.near import Signer, near_pairs
-from tasks.config.corpus import Dedup
+from tasks.config.clean import Dedup
 from tasks.kinds.base import TEXTS, Likeness
 
 KEPT, SUPERSEDED, DUPLICATE, NEAR_DUPLICATE = range(4)

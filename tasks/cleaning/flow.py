@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tasks.cleaning.crew import Crew
 from tasks.cleaning.output import Sink
 from tasks.cleaning.raw import Gone, Raw, batches
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.log import Progress
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from tasks.cleaning.child import Child, Lost
 from tasks.cleaning.nursery import Nursery
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.kinds.base import kind_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from tasks.near.runs import HALF, LOW, Sorter
 from tasks.text.minhash import band_key, signatures
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Near
+    from tasks.config.clean import Near
 
 Signer = Callable[["Near"], Iterator[NDArray[np.uint32]]]
 """Signatures of all rows of the files, in reading order, some at a time: made elsewhere than here."""

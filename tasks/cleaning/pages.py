@@ -13,7 +13,7 @@ import structlog
 
 from tasks.cleaning.crew import Crew
 from tasks.cleaning.raw import Raw, batches, uid_of
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput
 from tasks.log import Progress
 from tasks.sources.payload import Oversize, Undecodable, decode

@@ -18,7 +18,7 @@ from tasks.cleaning.bounds import Bound
 from tasks.cleaning.keys import Part, scan
 from tasks.cleaning.output import Sink, Written
 from tasks.cleaning.rejudge import Impossible, Plan, plan, rejudge
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 
 from tasks.cleaning.schema import outcomes
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.filters.base import FILTERS, Document
 from tasks.text.decode import decode, unreadable
 from tasks.text.extract import MODES, Extracted

@@ -23,7 +23,7 @@ from tasks.cleaning.bounds import Bound, Decided, bounds
 from tasks.cleaning.keys import Part, scan
 from tasks.cleaning.output import Sink
 from tasks.cleaning.refine import REJECT_CHARACTERS, Outcome, Refiner, shown
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.filters.base import FILTERS, Document
 
 TEXT_BEHIND = "the text is as the filters behind left it"

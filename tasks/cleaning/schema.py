@@ -10,7 +10,7 @@ from tasks.filters.base import FILTERS
 from tasks.kinds.base import kind_of
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
 _TIME = pa.timestamp("us", tz="UTC")
 

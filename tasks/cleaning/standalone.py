@@ -20,7 +20,7 @@ from tasks.cleaning.raw import Gone, Raw
 from tasks.cleaning.reading import read_warc
 from tasks.cleaning.unite import unite
 from tasks.cleaning.worker import peak_memory
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput, Corrupt
 
 _WARC = (".warc", ".warc.gz", ".warc.zst")

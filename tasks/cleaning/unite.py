@@ -18,7 +18,7 @@ from tasks.cleaning.keys import Part, scan
 from tasks.cleaning.near import Signer
 from tasks.cleaning.output import TableFile, Written, sha256_of
 from tasks.cleaning.schema import DELETIONS, REJECTS
-from tasks.config.corpus import Dedup
+from tasks.config.clean import Dedup
 from tasks.kinds.base import TEXTS, Likeness
 
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from tasks.cleaning.raw import Raw, batches
 from tasks.cleaning.refine import Refiner
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.kinds.base import kind_of
 
 CONFIG = b"clean"

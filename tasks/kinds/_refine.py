@@ -14,7 +14,7 @@ from tasks.cleaning.schema import outcomes
 from tasks.kinds.base import Row
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
     from tasks.kinds.base import Kind
 
 _REJECTED = 1_000_000

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tasks.cleaning.raw import Raw
-    from tasks.config.corpus import Clean, Near
+    from tasks.config.clean import Clean, Near
 
 UNDETERMINED = "und"
 """The language (ISO 639-2) of what is in none, or in one that nobody asked for."""

@@ -9,7 +9,7 @@ from tasks.kinds.base import KINDS, Kind, Row
 from tasks.section import Section
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
 
 class DocumentsParams(Section):

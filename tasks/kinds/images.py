@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from tasks.cleaning.raw import Raw
-    from tasks.config.corpus import Near
+    from tasks.config.clean import Near
 
 _HASH = 16
 """Side of the perceptual hash: 256 bits."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tasks.cleaning.raw import Raw
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
 _LINE = 1 << 16
 """Bytes of a line read at a time: a file without line ends fits in memory too."""

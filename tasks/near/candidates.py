@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.near.runs import HALF, LOW, Entries
 from tasks.text.minhash import bands
 

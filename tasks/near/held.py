@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.near.candidates import Positions, Signatures
 
 _CACHED = 1 << 24

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.catalog import FileEntry
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.near.candidates import MEMBER, Positions
 from tasks.near.components import Alike, connected
 from tasks.near.deciding import EARLIER, UNKNOWN, Deciding

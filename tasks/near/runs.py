@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.text.minhash import band_key, bands
 
 Entries = NDArray[np.uint64]

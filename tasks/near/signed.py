@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.catalog import FileEntry
 from tasks.config import Corpus
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.kinds.base import kind_of
 from tasks.log import Progress
 from tasks.near.candidates import FileSignatures, Positions

@@ -7,7 +7,7 @@ from bisect import bisect_left, insort
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.near.candidates import sharing
 from tasks.near.components import group_keys
 from tasks.near.held import Held

@@ -156,7 +156,7 @@ def measure(paths: Sequence[Path]) -> dict[str, Any]:
         Uncountable: names the column that a file lacks or has of another type, or that is without any value.
     """
     from tasks.cleaning import schema
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
     expected, found = schema.documents(Clean()), Statistics()
     for path in paths:

@@ -27,7 +27,7 @@ from tasks.step import Context
 from tasks.work import Read, Work
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
 SCHEMA = pa.schema(
     [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tasks.catalog import FileEntry
 from tasks.cleaning.keys import scan
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.kinds.base import kind_of
 from tasks.spark.session import Remote, session, spark_schema
 from tasks.step import Context

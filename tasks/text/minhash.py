@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tasks.text.scripts import apart
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Near
+    from tasks.config.clean import Near
 
 _SEED = 1
 _RECALL = 0.99

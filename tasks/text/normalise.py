@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from tasks.config.corpus import Strip
+    from tasks.config.clean import Strip
 
 _INVISIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2060\ufeff]+")
 """Control characters, soft hyphens, zero-width marks: two texts that differ in these read the same."""

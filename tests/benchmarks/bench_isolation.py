@@ -73,7 +73,7 @@ def stages(warc: Path) -> dict[str, Any]:
     from tasks.cleaning.raw import Gone, batches
     from tasks.cleaning.reading import read_warc
     from tasks.cleaning.refine import Refiner
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
     clean = Clean.model_validate({"filters": FILTERS})
     items = read_warc(warc, name=warc.name, limit=clean.document_bytes, tally=Counter())

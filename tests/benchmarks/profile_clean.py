@@ -27,7 +27,7 @@ def main() -> None:
     from tasks.cleaning import refine
     from tasks.cleaning.raw import batches
     from tasks.cleaning.reading import read_warc
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
     from tasks.text import tokens
 
     spent: Counter[str] = Counter()

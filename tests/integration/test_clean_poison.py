@@ -19,7 +19,7 @@ from tasks.cleaning import child
 from tasks.cleaning.crew import Crew
 from tasks.cleaning.raw import Raw, batches, uid_of
 from tasks.cleaning.refine import Refiner
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import NightshiftError
 
 pytestmark = pytest.mark.integration

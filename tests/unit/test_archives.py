@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cleaning.raw import Raw, batches
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput
 from tasks.kinds.base import kind_of
 

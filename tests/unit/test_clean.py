@@ -25,7 +25,7 @@ from tasks.cleaning.raw import BATCH_DOCUMENTS, Raw, batches, uid_of
 from tasks.cleaning.reading import read_rows
 from tasks.cleaning.refine import Refiner
 from tasks.config import Corpus
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput, Corrupt
 from tasks.sources.lines import csv_rows
 from tasks.step import Shard

@@ -18,7 +18,7 @@ from tasks.cleaning import schema
 from tasks.cleaning.keys import Part
 from tasks.cleaning.raw import uid_of
 from tasks.cleaning.unite import United, unite
-from tasks.config.corpus import Clean, Dedup, Near
+from tasks.config.clean import Clean, Dedup, Near
 from tasks.text.minhash import bands, signatures
 from tasks.text.scripts import apart
 

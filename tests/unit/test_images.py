@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from tasks.cleaning.raw import Raw, batches
-from tasks.config.corpus import Clean, Near
+from tasks.config.clean import Clean, Near
 from tasks.kinds.base import kind_of
 from tasks.text.minhash import signatures
 

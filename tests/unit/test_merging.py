@@ -89,7 +89,7 @@ def test_a_vote_predicts_is_saved_and_is_read_back(tmp_path: Path) -> None:
 
 
 def test_merges_that_a_recipe_names_are_ones_of_the_configuration() -> None:
-    from tasks.config.corpus import Train
+    from tasks.config.train import Train
     from tasks.models.base import RECIPES
 
     for name in RECIPES.names():

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tasks.catalog import Catalog, FileEntry
 from tasks.cleaning import near
 from tasks.config import Corpus
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.errors import BadInput
 from tasks.near import candidates, index, runs
 from tasks.near.deciding import Deciding

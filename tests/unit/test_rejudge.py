@@ -20,7 +20,7 @@ from tasks.cleaning.output import Sink
 from tasks.cleaning.raw import Raw, batches, uid_of
 from tasks.cleaning.refine import Refiner
 from tasks.cleaning.rejudge import Impossible, plan, rejudge
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.filters.base import FILTERS
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

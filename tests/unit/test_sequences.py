@@ -15,7 +15,7 @@ import pytest
 
 from tasks.cleaning.raw import Raw, batches
 from tasks.config import Corpus
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.judging.base import measures_of
 from tasks.judging.entities import Entities
 from tasks.kinds._tags import fault_of, spans

@@ -15,7 +15,7 @@ import pytest
 from tasks.catalog import Release
 from tasks.cleaning import schema
 from tasks.config import Corpus
-from tasks.config.corpus import Near
+from tasks.config.clean import Near
 from tasks.errors import BadInput, Corrupt, Lacking, NotFound
 from tasks.models.base import RECIPES
 from tasks.resolution import shuffle

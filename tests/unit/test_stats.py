@@ -17,7 +17,7 @@ import pytest
 
 from tasks.catalog import Catalog, Manifest
 from tasks.cleaning import schema
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput
 from tasks.reports import sheets, statistics
 from tasks.reports.statistics import EDGES, Statistics

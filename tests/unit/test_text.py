@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.config.corpus import Strip
+from tasks.config.clean import Strip
 from tasks.text.decode import decode, unreadable
 from tasks.text.extract import MODES
 from tasks.text.language import identify

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from tasks.cleaning.raw import Raw, batches
 from tasks.config import Corpus
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput, GateFailed
 from tasks.kinds.base import Kind, kind_of
 from tests.gated import DAY as PARTITION

@@ -96,7 +96,7 @@ def theirs_decide(rows: dict[str, str], folder: Path, name: str) -> dict[str, st
 def ours_decide(rows: dict[str, str]) -> dict[str, str]:
     from tasks.cleaning.raw import Raw, batches, uid_of
     from tasks.cleaning.refine import Refiner
-    from tasks.config.corpus import Clean
+    from tasks.config.clean import Clean
 
     refiner = Refiner(Clean.model_validate({"filters": sides.FILTERS}))
     moment = datetime(2026, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tasks.cleaning.raw import Raw, batches, uid_of
 from tasks.cleaning.reading import begin_of, read_rows
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import BadInput, Corrupt
 from tasks.kinds.base import Kind, kind_of
 from tasks.sources.files import Files

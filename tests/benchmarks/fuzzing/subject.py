@@ -12,7 +12,7 @@ from typing import Any
 
 from tasks.cleaning.reading import read_warc
 from tasks.cleaning.refine import Refiner
-from tasks.config.corpus import Clean
+from tasks.config.clean import Clean
 from tasks.errors import Corrupt
 from tasks.filters.base import FILTERS
 from tests.benchmarks.fuzzing import files
