@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -137,3 +138,11 @@ def portions(paths: Iterable[Path], dtype: np.dtype[np.void]) -> Iterator[NDArra
                     waiting = []
     if waiting:
         yield np.concatenate(waiting)
+
+
+def joined(paths: Sequence[Path], target: Path) -> None:
+    """The records of several files in one, ``target``."""
+    with target.open("wb") as out:
+        for path in paths:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, out)

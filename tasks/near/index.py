@@ -2,9 +2,9 @@
 
 It knows which published documents are nearly alike, for every pair of partitions that were ever in a snapshot together.
 That is a matter of their texts alone: who stays, each snapshot decides (``tasks.near.precedence``).
-On the store: ``run`` files (``tasks.near.runs``), merged when there are many of a size; ``pairs`` and ``members``
-(``tasks.near.candidates``), one of each for every time that it grew. All are content-addressed and never rewritten, so
-two snapshots at once harm nothing: the later commit counts, and what it does not know it finds again.
+On the store: ``run`` files (``tasks.near.runs``), ``pairs`` and ``members`` (``tasks.near.candidates``), one of each
+for every time that it grew, of which many of a size become one. All are content-addressed and never changed, so two
+snapshots at once harm nothing: the later commit counts, and what it does not know it finds again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tasks.catalog import FileEntry, Input, Manifest, fingerprint
 from tasks.errors import BadInput, Corrupt, NotFound
 from tasks.log import Progress
-from tasks.near.candidates import MEMBER, PAIR, Candidates, Positions, gather, portions, verified
+from tasks.near.candidates import MEMBER, PAIR, Candidates, Positions, gather, joined, portions, verified
 from tasks.near.runs import Run, Sorter, merged
 from tasks.near.signed import STEP, Signed, StoredSignatures, near_folder, settings
 from tasks.section import digest_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tasks.step import Context
 
 FAN = 8
-"""So many runs of about one size become one; a size is so many times the one before."""
+"""So many files of about one size become one; a size is so many times the one before."""
 _ROWS = 1 << 16
 _MOST = 1 << 31
 """Positions: who comes before whom is kept in 32 bits, one of them for the sign."""
@@ -169,20 +169,28 @@ class Index:
         self._keep("pairs", pairs, pairs.stat().st_size // PAIR.itemsize)
 
     def _merge(self) -> None:
-        """Make one run of ``FAN`` of a size: there are few of them, and each entry is rewritten few times."""
-        while True:
-            sizes: dict[int, list[FileEntry]] = defaultdict(list)
-            for entry in self._files:
-                if entry.role == "run":
-                    sizes[(entry.rows.bit_length() + 2) // 3].append(entry)
-            many = next((entries for entries in sizes.values() if len(entries) >= FAN), None)
-            if many is None:
-                return
-            runs = [Run(self._here(entry), entry.rows) for entry in many]
-            whole = merged(runs, self._scratch / "merged.run", self._near)
-            gone = {entry.key for entry in many}
-            self._files = [entry for entry in self._files if entry.key not in gone]
-            self._keep("run", whole.path, whole.rows)
+        """Make one file of ``FAN`` of a kind and a size: there are few, and each entry is rewritten few times."""
+        for role in ("run", "pairs", "members"):
+            while many := self._many_of_a_size(role):
+                paths = [self._here(entry) for entry in many]
+                rows = sum(entry.rows for entry in many)
+                whole = self._scratch / f"merged.{role}"
+                if role == "run":
+                    runs = [Run(path, entry.rows) for path, entry in zip(paths, many, strict=True)]
+                    merged(runs, whole, self._near)
+                else:
+                    joined(paths, whole)
+                gone = {entry.key for entry in many}
+                self._files = [entry for entry in self._files if entry.key not in gone]
+                self._keep(role, whole, rows)
+
+    def _many_of_a_size(self, role: str) -> list[FileEntry]:
+        """``FAN`` files or more, each up to eight times as large as another; none where there are fewer."""
+        sizes: dict[int, list[FileEntry]] = defaultdict(list)
+        for entry in self._files:
+            if entry.role == role:
+                sizes[(entry.rows.bit_length() + 2) // 3].append(entry)
+        return next((entries for entries in sizes.values() if len(entries) >= FAN), [])
 
     def _keep(self, role: str, path: Path, rows: int) -> None:
         if rows:
