@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,7 +14,9 @@ import pytest
 from containers.embedded.data import summaries
 from tasks.config import yaml12
 from tasks.errors import GateFailed
+from tasks.models._rouge import scores
 from tasks.predict import predict_files
+from tasks.training import Training
 from tests.chain import DAY, Chain
 
 pytestmark = pytest.mark.integration
@@ -34,6 +38,16 @@ def rows() -> list[dict[str, str]]:
     return list(itertools.islice(summaries.rows(), 400))
 
 
+def by_chance(chain: Chain, training: Training) -> float:
+    """ROUGE-1 of one sentence of each text of the validation split, whichever."""
+    found = [
+        fmean(scores(row["summary"], [sentence])["rouge_1"] for sentence in row["sentences"])
+        for entry in training.snapshot.of_role("validation")
+        for row in pq.read_table(io.BytesIO(chain.context.store.read(entry.key))).to_pylist()
+    ]
+    return fmean(found)
+
+
 def test_a_champion_on_two_workers_chooses_sentences_also_of_a_text_file(
     rows: list[dict[str, str]], tmp_path: Path
 ) -> None:
@@ -43,8 +57,9 @@ def test_a_champion_on_two_workers_chooses_sentences_also_of_a_text_file(
     part = chain.context.catalog.load(training.model(training.parts[0]), made_by="train")
     assert part.volatile["workers"] == 2
     metrics = chain.metrics(training)["validation"]
-    assert metrics["rouge_1"] > metrics["lead_rouge_1"] - 0.03, "as good as the first sentence, which is hard to beat"
-    assert metrics["oracle_rouge_1"] > metrics["rouge_1"] > 0.15
+    assert metrics["rouge_1"] > by_chance(chain, training) + 0.02, "better than any sentence"
+    assert metrics["rouge_1"] > metrics["lead_rouge_1"] - 0.01, "as good as the first, which is hard to beat"
+    assert metrics["oracle_rouge_1"] > metrics["rouge_1"]
     report = chain.context.catalog.load(training.report(), made_by="evaluate")
     assert "lead rouge 1" in chain.context.store.read(report.of_role("report")[0].key).decode()
 
