@@ -23,6 +23,10 @@ class Lacking(BadInput):
     """This machine or image has not what the configuration asks for: a GPU, a library, a file of weights."""
 
 
+class Outdated(BadInput):
+    """A version of its recipe made a model that this one does not read any more: a new training replaces it."""
+
+
 class GateFailed(NightshiftError):
     """A gate found data or a model that must not go on."""
 

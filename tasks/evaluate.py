@@ -14,7 +14,7 @@ import click
 from tasks.command import ShardType, step_command
 from tasks.crossvalidate import folds as crossvalidated
 from tasks.crossvalidate import summary
-from tasks.errors import BadInput
+from tasks.errors import BadInput, Outdated
 from tasks.judging.base import measures_of
 from tasks.step import Context, Shard, Step, StepResult
 from tasks.training import Training, load_model
@@ -94,7 +94,7 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
     ``at`` orders the history and is recorded as volatile.
 
     Raises:
-        BadInput: no validation row has a label.
+        BadInput: no validation row has a label, or here is no recipe or library that the champion needs.
     """
     from tasks.reports import history, page
     from tasks.reports.study import Study
@@ -114,9 +114,14 @@ def evaluate(context: Context, training: Training, at: datetime) -> StepResult:
     if rival:
         try:
             models["champion"] = load_model(context, rival.model.manifest)
-        except BadInput as error:  # a newer Nightshift: the candidate is there to take its place
+        except Outdated as error:  # a newer Nightshift: the candidate is there to take its place
             unread = str(error)
             context.log.warning("the champion is not compared with", version=rival.version, why=unread)
+        except BadInput as error:
+            raise BadInput(
+                f"champion {rival.version} of corpus {context.corpus.corpus} cannot be compared with: {error}. Bring "
+                "back what it needs, or make a version the champion that is read here (`nightshift rollback --to`)"
+            ) from error
     scores = {split: _score(context, training, split, models) for split in ("validation", "test")}
     metrics = {split: scores[split]["candidate"].metrics() for split in scores}
     champion = _champion(context, training, rival, scores, unread) if rival else None

@@ -1,6 +1,6 @@
 """What the steps of a training share: its id, its folders, its rows, its models, its metrics."""
 
-from tasks.training.models import load_model, store_model
+from tasks.training.models import load_model, recipe_of, store_model
 from tasks.training.runs import (
     Training,
     checkpoints_folder,
@@ -20,6 +20,7 @@ __all__ = [
     "load_model",
     "model_folder",
     "recipe_code",
+    "recipe_of",
     "report_folder",
     "run_id",
     "store_model",

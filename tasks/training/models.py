@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import BadInput, Corrupt
+from tasks.errors import BadInput, Corrupt, Outdated
 from tasks.models._voting import Votes, Voting
 from tasks.models.base import RECIPES, Scoring
 from tasks.training.runs import recipe_code
@@ -57,13 +57,12 @@ def scoring(training: Training, model: Any) -> Scoring:
     return Voting(training.recipe, model.weights) if isinstance(model, Votes) else training.recipe
 
 
-def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
-    """The recipe (or a vote's) and the model that a manifest describes, whatever the corpus YAML says today.
+def recipe_of(manifest: Manifest) -> Scoring:
+    """The recipe (or a vote's) of the model that a manifest describes, whatever the corpus YAML says today.
 
     Raises:
-        BadInput: the manifest is not a model's, or its recipe no longer exists, takes those parameters, or reads
-            models of that version.
-        Corrupt: a file is not the committed one, or holds foreign types.
+        BadInput: the manifest is not a model's, or here is no such recipe, or none that takes those parameters.
+        Outdated: the recipe does not read models of that version any more.
     """
     details = manifest.details
     if not manifest.of_role(ROLE) or "recipe" not in details:
@@ -71,7 +70,7 @@ def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
     kind = RECIPES.get(details["recipe"])
     made, oldest = details["code"]["version"], getattr(kind, "oldest", 1)
     if made < oldest:
-        raise BadInput(
+        raise Outdated(
             f"version {made} of recipe {details['recipe']} made this model, and none of before version {oldest} is "
             "read any more: train a new one (`nightshift train`, or the next retraining)"
         )
@@ -79,8 +78,20 @@ def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
         params = kind.Params.model_validate({**getattr(kind, "before", {}), **details["params"]})
         single = kind(params, details["seed"])
     except ValueError as error:
-        raise BadInput(f"recipe {details['recipe']} no longer takes the parameters of this model: {error}") from error
-    recipe: Scoring = Voting(single, details["vote"]) if "vote" in details else single
+        raise BadInput(f"recipe {details['recipe']} does not take the parameters of this model: {error}") from error
+    return Voting(single, details["vote"]) if "vote" in details else single
+
+
+def load_model(context: Context, manifest: Manifest) -> tuple[Scoring, Any]:
+    """The recipe (or a vote's) and the model that a manifest describes.
+
+    Raises:
+        BadInput: as ``recipe_of``.
+        Outdated: as ``recipe_of``.
+        Corrupt: a file is not the committed one, or holds foreign types.
+    """
+    recipe = recipe_of(manifest)
+    details = manifest.details
     files = {entry.sha256: entry for entry in manifest.of_role(ROLE)}
     with tempfile.TemporaryDirectory(prefix="nightshift-model-") as scratch:
         for name, sha256 in details["files"].items():

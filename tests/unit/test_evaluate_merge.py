@@ -20,12 +20,13 @@ from tasks.evaluate import evaluate, evaluate_part
 from tasks.gate import gate
 from tasks.merge import merge
 from tasks.model_registry import Registry, Version
+from tasks.models.base import Scoring
 from tasks.models.tfidf_forest import TfidfForest
 from tasks.prepare import prepare
 from tasks.promote import promote
 from tasks.step import Context, Shard
 from tasks.train import train
-from tasks.training import Training, load_model
+from tasks.training import Training, load_model, models
 from tasks.training.overlap import trained_on
 
 NOW = datetime(2026, 11, 20, 3, tzinfo=UTC)
@@ -255,8 +256,42 @@ def test_a_champion_that_nothing_reads_any_more_is_replaced_without_a_comparison
     verdict = context.catalog.load(context.catalog.folder(judged.manifest), made_by="gate")
     assert "version 1 of recipe tfidf_forest" in str(verdict.details["skipped"])
     (page,) = report_of(context, second).of_role("report")
-    assert "Champion 1 was not compared with: version 1" in context.store.read(page.key).decode()
+    assert "Champion 1 was not compared with: version 1" in (html := context.store.read(page.key).decode())
+    assert "not read any more</td>" in html and "scored again" not in html
     assert promote(context, second, by="test", at=NOW).counts["version"] == 2
+
+
+@pytest.mark.parametrize("fault", ["its recipe is not there", "a parameter of a newer Nightshift"])
+def test_a_champion_that_cannot_be_read_here_is_replaced_by_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    context, first = start()
+    fit(context, first)
+    merge(context, first)
+    evaluate(context, first, NOW)
+    crown(context, first)
+    context, second = start(id="b" * 16, trees=6)
+    fit(context, second)
+    merge(context, second)
+    with monkeypatch.context() as patch:
+        of = models.recipe_of
+
+        def without(manifest: Manifest) -> Scoring:
+            if manifest.partition == first.run:
+                details = manifest.details | (
+                    {"recipe": "gone"} if "recipe" in fault else {"params": {**manifest.details["params"], "new": 1}}
+                )
+                manifest = manifest.model_copy(update={"details": details})
+            return of(manifest)
+
+        patch.setattr(models, "recipe_of", without)
+        with pytest.raises(
+            BadInput, match=r"(?s)champion 1 of corpus docs cannot be compared with: .*(gone|new).*rollback"
+        ):
+            evaluate(context, second, NOW)
+    assert report_of(context, first)
+    assert not evaluate(context, second, NOW).noop
+    assert report_of(context, second).details["champion"]["metrics"]["validation"]["rows"]
 
 
 def test_rows_that_the_champion_was_trained_on_are_counted(start: Start, make_corpus: Callable[..., Corpus]) -> None:
