@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 import click
 
 from tasks.command import step_command
-from tasks.errors import BadInput
+from tasks.errors import BadInput, Corrupt
 from tasks.judging.base import said
 from tasks.model_registry import Registry, Version
 from tasks.model_registry.change import Change, crown
 from tasks.step import Context, Step, StepResult
+from tasks.training import recipe_of
 
 STEP = Step("rollback", version=1)
 
@@ -23,7 +24,8 @@ def rollback(context: Context, *, to: int | None, reason: str, by: str, at: date
     is completed first, and nothing more: so that trying again does not go back twice.
 
     Raises:
-        BadInput: there is no champion, no earlier one, or no version of that number.
+        BadInput: there is no champion, no earlier one, no version of that number, or none here that reads its model:
+            it would not predict.
         Corrupt: a file of that version's model is missing or altered: it would not predict.
         StoreError: the store or MLflow does not answer, or another change came in between.
     """
@@ -37,6 +39,8 @@ def rollback(context: Context, *, to: int | None, reason: str, by: str, at: date
         said = f"completed the interrupted rollback to version {head.champion.version}"
         return _result(context, head.champion, noop=False, message=said)
     target = registry.version(to) if to is not None else _before(registry, head.champion)
+    if target.version != head.champion.version:
+        _require_readable(registry, target)
     changed = crown(context, registry, target, change, after=head)
     moved = target.version != head.champion.version
     said = f"in place of version {head.champion.version}" if moved else "already"
@@ -83,6 +87,25 @@ def _before(registry: Registry, present: Version) -> Version:
             "Name one with --to"
         )
     return registry.version(trail[-2])
+
+
+def _require_readable(registry: Registry, target: Version) -> None:
+    try:
+        recipe_of(registry.manifest(target))
+    except BadInput as error:
+        readable = ", ".join(str(each.version) for each in registry.versions() if _readable(registry, each))
+        raise BadInput(
+            f"version {target.version} of corpus {registry.corpus} would not predict: {error}. Versions that are read "
+            f"here: {readable or 'none'}; name one with --to"
+        ) from error
+
+
+def _readable(registry: Registry, version: Version) -> bool:
+    try:
+        recipe_of(registry.manifest(version))
+    except (BadInput, Corrupt):
+        return False
+    return True
 
 
 def _result(context: Context, version: Version, *, noop: bool, message: str) -> StepResult:

@@ -92,22 +92,32 @@ class Registry:
         """One change of the champion; raises ``NotFound``."""
         return self._read(self._audit_key(sequence), Audit)
 
+    def manifest(self, version: Version) -> Manifest:
+        """The manifest of a version's model, whose files nobody looks at.
+
+        Raises:
+            Corrupt: it is missing or altered.
+        """
+        try:
+            return self._catalog.at(version.folder, version.digest)
+        except NotFound as error:
+            raise Corrupt(
+                f"the manifest of version {version.version} of {self.corpus} is missing: {error}; "
+                f"bring it back with `nightshift {self._restored(version)}`, or roll back to another version"
+            ) from error
+
     def model(self, version: Version) -> Manifest:
         """The manifest of a version's model.
 
         Raises:
             Corrupt: it, or a file of it, is missing or altered.
         """
-        made_by = f"restore --corpus {self.corpus} --version {version.version} --force"
-        try:
-            manifest = self._catalog.at(version.folder, version.digest)
-        except NotFound as error:
-            raise Corrupt(
-                f"the manifest of version {version.version} of {self.corpus} is missing: {error}; "
-                f"bring it back with `nightshift {made_by}`, or roll back to another version"
-            ) from error
-        self._catalog.require_intact(manifest, made_by=made_by)
+        manifest = self.manifest(version)
+        self._catalog.require_intact(manifest, made_by=self._restored(version))
         return manifest
+
+    def _restored(self, version: Version) -> str:
+        return f"restore --corpus {self.corpus} --version {version.version} --force"
 
     def add(self, version: Version) -> Version:
         """Keep a version under the next free number; one of the same run and model is returned as it is.

@@ -11,6 +11,7 @@ from tasks.catalog import Catalog
 from tasks.config import Corpus
 from tasks.errors import BadInput, Corrupt
 from tasks.model_registry import Registry, champion
+from tasks.models.base import RECIPES
 from tasks.rollback import history, rollback
 from tasks.step import Context, StepResult
 from tests.champions import LATER, Killed, Mortal, crowned, judge, keyword_corpus, promoted
@@ -51,6 +52,20 @@ def test_a_second_rollback_goes_further_back_and_then_there_is_no_more(context: 
     assert in_use(context) == 1
     with pytest.raises(BadInput, match=r"no champion before version 1; versions: 1, 2, 3\. Name one with --to"):
         back(context)
+
+
+def test_a_version_that_nothing_reads_any_more_is_not_gone_back_to(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = RECIPES.get(context.corpus.train.recipe.name)
+    for seed in (0, 1, 2):
+        monkeypatch.setattr(recipe, "version", 1 if seed == 1 else 2)
+        crowned(context, seed)
+    monkeypatch.setattr(recipe, "oldest", 2, raising=False)
+    with pytest.raises(BadInput, match=r"version 2 of corpus docs would not predict: .*read here: 1, 3; name one"):
+        back(context)
+    assert in_use(context) == 3
+    assert back(context, to=1).counts == {"version": 1}
 
 
 def test_what_was_rolled_back_from_is_not_gone_back_to(context: Context) -> None:
