@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -55,6 +56,20 @@ def test_a_lost_server_or_a_step_that_cannot_be_computed_is_told_at_once(error: 
     with pytest.raises(type(error)):
         Network.fetch(handed_out)
     assert not handed_out.errors
+
+
+def test_a_step_that_took_long_before_its_worker_was_lost_is_waited_for_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network, "_OTHERS_TAKE_OVER", 0.2)
+
+    class Long(HandedOut):
+        def fetch(self) -> Any:
+            if len(self.errors) == 2:
+                time.sleep(0.3)
+            return super().fetch()
+
+    assert Network.fetch(Long(unavailable(WORKER), unavailable(WORKER))).staleness == 1
 
 
 def test_a_worker_whose_work_nobody_takes_over_is_lost_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,17 +112,20 @@ class Network:
         """What came of it.
 
         A result lies with its worker until it is copied here, by TensorFlow's thread for that worker or by this one,
-        whichever asks first. If the worker dies in between, that thread hands the step out again; this one must wait.
+        whichever asks first. If the worker dies in between, that thread hands the step out again; this one must wait,
+        for so long from the loss on: how long the step took before says nothing.
 
         Raises:
             tf.errors.OpError: a server is lost, or a worker whose work nobody took over.
         """
-        deadline = time.monotonic() + _OTHERS_TAKE_OVER
+        deadline = None
         while True:
             try:
                 row, staleness = handed_out.fetch()
             except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InvalidArgumentError) as error:
-                if not _lost_worker(error) or time.monotonic() > deadline:
+                now = time.monotonic()
+                deadline = deadline or now + _OTHERS_TAKE_OVER
+                if not _lost_worker(error) or now > deadline:
                     raise
                 time.sleep(0.05)
             else:
