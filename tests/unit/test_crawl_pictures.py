@@ -167,6 +167,9 @@ def test_what_is_too_large_may_be_denied() -> None:
             ["l.jpg"],
         ),
         ("<source media='(max-width: 600px)' srcset='crop.jpg 900w'><img src=whole.jpg>", ["whole.jpg"]),
+        ("<source media='(400px <= width)' type=image/jpg srcset=wide.jpg><img src=narrow.jpg>", ["wide.jpg"]),
+        ("<source media='(1px <= width <= 600px)' srcset=c><img src=whole.jpg>", ["whole.jpg"]),
+        ("<source media='(600px >= width)' srcset=c><img src=whole.jpg>", ["whole.jpg"]),
         ("<source media='(width <= 600px)' srcset=c><source media=print srcset=p><img src=whole.jpg>", ["whole.jpg"]),
         (
             f"<source srcset='{DOT}' data-srcset='a.jpg 1w, b.jpg 2w'><img src='{DOT}' class=lazy>"

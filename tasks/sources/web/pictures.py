@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-VERSION = 2
+VERSION = 3
 """Raised when other files of a page count: unchanged pages are then read again."""
 
 IMAGES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "image/tiff")
@@ -35,7 +35,11 @@ _NAMED = re.compile(r"\.(?:png|jpe?g|gif|webp|bmp|tiff?)(?=$|[?#\s])", re.IGNORE
 _HOLDS_PLACE = re.compile(r"(?:data|about|blob|javascript):|#", re.IGNORECASE)
 _ADDRESS = re.compile(r"https?:|\.{0,2}/|[^\s?]+\?[^\s=]+=", re.IGNORECASE)
 """What is meant as a URL, even if it names no file: scripts keep names, prices and ratios in such attributes too."""
-_ELSEWHERE = re.compile(r"max-|<|\b(?:not|print|portrait|dark)\b", re.IGNORECASE)
+_ELSEWHERE = re.compile(
+    r"max-|(?:width|height|ratio|resolution)\s*<|>=?\s*(?:width|height|aspect|resolution)"
+    r"|\b(?:not|print|portrait|dark)\b",
+    re.IGNORECASE,
+)
 """Conditions that a wide screen does not meet."""
 
 _LAZY_CLASS = re.compile(rf"(?:^|[{_SPACE}])lazy", re.IGNORECASE)
@@ -131,7 +135,7 @@ def image_of(img: Mapping[str, str], sources: Iterable[Mapping[str, str]] = ()) 
     waiting: list[str] = []
     plain: list[Candidates] = []
     for source in sources:
-        kind = source.get("type", "").partition(";")[0].strip().lower()
+        kind = source.get("type", "").partition(";")[0].strip().lower().replace("image/jpg", "image/jpeg")
         if (kind and kind not in IMAGES) or _ELSEWHERE.search(source.get("media", "")):
             continue
         waiting += [source[name] for name in _LAZY_SETS if source.get(name)]
