@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tasks.command import ShardType, step_command
+from tasks.errors import NightshiftError
 from tasks.log import Progress
 from tasks.models.base import labelled
 from tasks.step import Context, Shard, Step, StepResult
@@ -38,23 +39,24 @@ def prepare(context: Context, training: Training, shard: Shard) -> StepResult:
 
 
 def prepare_all(context: Context, training: Training) -> StepResult:
-    """Every shard, all at once on Spark."""
+    """Every shard that is not done, all at once on Spark; the last one's result.
+
+    Raises:
+        NightshiftError: Spark ended before it had counted all of them.
+    """
     from tasks.spark.counts import count_shards
 
-    count = training.corpus.train.shards
-    works = {
-        str(shard): claim(context, training, STEP, training.features(shard))
-        for shard in (Shard(index, count) for index in range(count))
-    }
-    done = [result for work in works.values() if (result := work.done())]
-    if len(done) == count:
-        return done[-1]
-    result = None
-    for shard, table, counts in count_shards(context, training.snapshot_id, [Shard(i, count) for i in range(count)]):
-        work = works[str(shard)]
-        result = work.commit([add_table(work, "counts", table)], counts=counts)
-    assert result is not None  # there is at least one shard
-    return result
+    works = {shard: claim(context, training, STEP, training.features(shard)) for shard in training.shards}
+    results = {shard: result for shard, work in works.items() if (result := work.done())}
+    if left := [shard for shard in works if shard not in results]:
+        for shard, table, counts in count_shards(context, training.snapshot_id, left):
+            results[shard] = works[shard].commit([add_table(works[shard], "counts", table)], counts=counts)
+    if lost := [str(shard) for shard in works if shard not in results]:
+        raise NightshiftError(
+            f"corpus {context.corpus.corpus} {training.snapshot_id}: Spark ended, and gave nothing of shards "
+            f"{', '.join(lost)}: its lines above may say why; run the step again, shards that are done stay"
+        )
+    return results[left[-1] if left else training.shards[-1]]
 
 
 def counted(context: Context, training: Training, shard: Shard) -> tuple[pa.Table, dict[str, Any]]:

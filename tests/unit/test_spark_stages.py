@@ -18,9 +18,11 @@ from tasks.clean import clean_all, load_raw
 from tasks.config import Corpus
 from tasks.crawl import crawl
 from tasks.errors import NightshiftError
+from tasks.prepare import counted, prepare_all
 from tasks.spark.pages import Cleaning
 from tasks.spark.session import Remote
 from tasks.step import Context, Shard
+from tasks.training import Training
 
 DAY = "2026-11-20"
 
@@ -95,6 +97,30 @@ def test_shards_that_spark_lost_are_no_success(
     monkeypatch.setattr("tasks.spark.pages.clean_shards", lambda *_: iter(()))
     with pytest.raises(NightshiftError, match="gave nothing of shards 0/2, 1/2"):
         clean_all(context, DAY)
+
+
+def test_counts_that_spark_lost_are_no_success_and_those_that_came_are_not_made_again(
+    make_context: Callable[..., Context],
+    make_corpus: Callable[..., Corpus],
+    make_snapshot: Callable[..., Manifest],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context = make_context(corpus=make_corpus(engine="spark", train={"recipe": "tfidf_forest", "shards": 3}))
+    snapshot = make_snapshot(context, train=[{"text": f"word {row}", "label": "ab"[row % 2]} for row in range(9)])
+    training = Training.of(context.corpus, snapshot)
+    asked: list[list[Shard]] = []
+
+    def count_shards(context: Context, snapshot: str, shards: list[Shard]) -> Iterator[Any]:
+        asked.append(shards)
+        for shard in shards[:2]:  # the rest is lost with Java
+            yield shard, *counted(context, training, shard)
+
+    monkeypatch.setattr("tasks.spark.counts.count_shards", count_shards)
+    with pytest.raises(NightshiftError, match="gave nothing of shards 2/3: "):
+        prepare_all(context, training)
+    assert not prepare_all(context, training).noop
+    assert prepare_all(context, training).noop
+    assert asked == [list(training.shards), [Shard(2, 3)]]
 
 
 def sections(folder: Path, *filters: Any) -> dict[str, Any]:
