@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tasks.training.runs import Training
 
 
+_PENALTIES = ("dropout", "l2")
+
+
 @dataclass(frozen=True, slots=True)
 class Beginning:
     """Weights to begin with, and whose they are: ``version`` and ``run`` of the champion, ``frozen`` layers if any."""
@@ -68,8 +71,9 @@ def warm_start(
 
 
 def _shaping(params: dict[str, object]) -> dict[str, object]:
-    """The recipe's own parameters: how it is fitted changes no shape."""
-    return {key: value for key, value in params.items() if key not in ClassFitParams.model_fields}
+    """The recipe's own parameters: how it is fitted changes no shape, and no penalty does."""
+    how = {*ClassFitParams.model_fields, *_PENALTIES}
+    return {key: value for key, value in params.items() if key not in how}
 
 
 def _say_cold(context: Context, why: str) -> None:

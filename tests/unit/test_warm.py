@@ -89,6 +89,7 @@ def test_a_run_is_no_start_for_itself(context: Context) -> None:
     [
         ({"logistic": {"bits": 12}}, "champion 1 was trained with another bits"),
         ({"logistic": {"learning_rate": 0.5}}, "warm start"),
+        ({"logistic": {"l2": 0.1}}, "warm start"),
     ],
 )
 def test_a_champion_whose_features_are_others_is_named(context: Context, recipe: Any, why: str) -> None:
