@@ -41,8 +41,8 @@ class TfidfParams(Section):
         values: dict[str, Any] = dump(self)
         fields = type(self).model_fields
         for name in ("parts", "rounds"):
-            if name in fields and not fields[name].default and not values[name]:
-                del values[name]
+            if name in fields and not fields[name].default and not values.get(name):
+                values.pop(name, None)
         return values
 
     @model_validator(mode="after")

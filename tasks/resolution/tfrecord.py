@@ -17,14 +17,14 @@ def write(rows: Path, path: Path, columns: Sequence[str]) -> None:
     """Write ``columns`` of a Parquet file, bytes, texts or integers, to ``path``; a missing value is no feature.
 
     Raises:
-        Lacking: there is no TensorFlow here; it takes seconds to load, so it is for those who ask for its files.
+        Lacking: TensorFlow cannot be imported here; it takes seconds to load, so it is for those who ask for its files.
     """
     try:
         import tensorflow as tf
     except ImportError as error:
         raise Lacking(
-            "kind.images.tfrecord: TensorFlow writes these files and is not installed here: in pods, name an image "
-            "that has it in kubernetes.trainer_image; or leave `tfrecord` out"
+            f"kind.images.tfrecord: TensorFlow writes these files and cannot be imported here ({error}): in pods, name "
+            "an image that has it in kubernetes.trainer_image; or leave `tfrecord` out"
         ) from error
     with tf.io.TFRecordWriter(str(path)) as writer:
         for table in batches(rows, list(columns)):
