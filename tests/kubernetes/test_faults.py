@@ -336,7 +336,9 @@ def test_a_linear_model_on_two_workers_in_pods_is_promoted(retrained: Field, und
 def test_parameter_servers_in_pods_outlive_a_killed_worker(retrained: Field, undisturbed: Outcome) -> None:
     recipe = {"text_encoder": {**TRAINING.corpus(2)["train"]["recipe"]["text_encoder"], "epochs": 80}}
     members = {"workers": 2, "parameter_servers": 1, "cpu": "300m", "memory": "900Mi"}
-    retrained.write(train={"strategy": "parameter_server", "recipe": recipe}, resources=members)
+    # One row of the few that judge it may go the other way than with the champion that another test left.
+    gates = {"model": {"tolerance": 0.1}}
+    retrained.write(train={"strategy": "parameter_server", "recipe": recipe}, resources=members, gates=gates)
     rest = retrained.stack.rest
     try:
         run = rest.trigger(DAG)
