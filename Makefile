@@ -34,7 +34,7 @@ down: .venv/ready ## stop what `make up` started
 
 test: .venv/ready lint ## set everything up and run all tests
 	$(RUN)/python -m pytest $(BESIDE) tests/unit tests/integration
-	$(RUN)/python -m pytest tests/e2e
+	$(RUN)/python -m pytest $(BESIDE) tests/e2e
 
 test-fast: .venv/ready lint ## what fails most often, in about two minutes
 	$(RUN)/python -m pytest $(BESIDE) tests/unit -m "not slow"
