@@ -25,7 +25,8 @@ _SECRET = re.compile(
     re.IGNORECASE,
 )
 _REFERENCE = re.compile(
-    r"spark\.kubernetes\.(driver|executor)\.(secretKeyRef|secrets)\..+|.*(File|\.file|_FILE|\.provider(\.(uri|path))?|\.name|\.itemKey|Ratio)"
+    r"spark\.kubernetes\.(driver|executor)\.(secretKeyRef|secrets)\..+"
+    r"|.*(File|\.file|_FILE|\.provider(\.(uri|path))?|\.name|\.itemKey|Ratio)"
 )
 """Settings that name where a secret is, or say how one is come by."""
 _JAVA_PROPERTY = re.compile(r"-D([^\s=]+)=(\S*)")
